@@ -1,0 +1,383 @@
+//! The command line, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pomona_engine::LabelRuleText;
+use pomona_image::Preparation;
+use pomona_learn::Components;
+use pomona_pipeline::assets::EngineChoice;
+
+/// Turns a folder of labelled photos into features, a fitted reducer and a report.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pomona",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "Examples:
+  pomona demo                                  try it on the demonstration photos
+  pomona run PHOTOS --out RUN                  the whole job on a folder of one's own
+  pomona run NEW --out RUN2 --model RUN/model.pomona
+                                               the same model on new photos
+  pomona why RUN Banana/3.jpg                  what became of one photo
+  pomona sql RUN 'SELECT status, count(*) FROM images GROUP BY status'
+
+Exit status: 0 done, 1 the input's fault, 2 unexpected.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Say nothing but what went wrong or changes the numbers.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Report progress as one JSON event a line on the standard error, and the result as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Render the demonstration photos, run everything on them, and print where the report is.
+    Demo(DemoArgs),
+    /// Photos to features, a fitted reducer, components and a report.
+    Run(RunArgs),
+    /// Photos to features: the first step of `run`.
+    Extract(ExtractArgs),
+    /// Features to a model: the second step of `run`.
+    Fit(FitArgs),
+    /// Features and a model to components: the third step of `run`.
+    Reduce(ReduceArgs),
+    /// Write the report of a run folder again.
+    Report(ReportArgs),
+    /// Tell what became of one photo.
+    Why(WhyArgs),
+    /// List, add or show the networks that features can come from.
+    Backbones(BackbonesArgs),
+    /// Ask a run folder a question in SQL.
+    Sql(SqlArgs),
+    /// Print a script that completes commands in a shell.
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pomona demo --out /tmp/demo --troubles")]
+pub(crate) struct DemoArgs {
+    /// Folder for the photos and the run.
+    #[arg(long, value_name = "DIR", default_value = "pomona-demo")]
+    pub(crate) out: PathBuf,
+    /// Seed of the rendering.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Leave the few damaged files out that show how failures are told.
+    #[arg(long)]
+    pub(crate) no_troubles: bool,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pomona run PHOTOS --out RUN
+  pomona run PHOTOS --out RUN --components 0.95 --glob '*.jpg' --label 'regex:(?<label>[^_/]+)_[0-9]+'
+  pomona run PHOTOS --out RUN --backbone resnet50 --prepare levels,clahe
+  pomona run Test --out TEST --model RUN/model.pomona")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) extract: ExtractArgs,
+    #[command(flatten)]
+    pub(crate) fit: FitOptions,
+    /// Also write one CSV file an image: DIR/Reduced Features/<folder>/<name>_reduced_features.csv.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) per_image_csv: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pomona extract PHOTOS --out RUN --backbone model.onnx --layer pooled --normalise imagenet")]
+pub(crate) struct ExtractArgs {
+    /// Folder of photos, searched recursively.
+    pub(crate) photos: PathBuf,
+    /// Folder for the run.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) out: PathBuf,
+    /// Replace the run that is already in the folder.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Use a fitted model: its network and preparation, and in `run` its reducer.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) listing: ListingArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) failures: FailureArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which photos")]
+pub(crate) struct ListingArgs {
+    /// Take only files that match; may be given more than once. Without `/` it is matched against the name.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) glob: Vec<String>,
+    /// Where labels come from: `parent` folder, `regex:PATTERN` with a group (?<label>…), or `csv:FILE` of path,label.
+    #[arg(long, value_name = "RULE", default_value_t)]
+    pub(crate) label: LabelRuleText,
+    /// Most images in a shard, the unit of work and of commit.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) shard_images: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "From photo to features")]
+pub(crate) struct NetworkArgs {
+    /// Network: a name from `pomona backbones list`, or an ONNX file.  [default: efficientnet_lite0]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) backbone: Option<String>,
+    /// Tensor to take as features.  [default: the pooled one that feeds the classifier]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Option<String>,
+    /// Normalisation of pixels: -1..1, 0..1, imagenet or raw.  [default: the network's own]
+    #[arg(
+        long,
+        value_name = "PRESET",
+        alias = "normalize",
+        allow_hyphen_values = true
+    )]
+    pub(crate) normalise: Option<String>,
+    /// Steps before resizing, in order: grey, gamma=G, levels, clahe, median, bilateral, nlm.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) prepare: Option<Preparation>,
+    /// Inference engine.
+    #[arg(long, value_enum, default_value_t = EngineArg::Auto)]
+    pub(crate) engine: EngineArg,
+    /// ONNX Runtime's library, instead of the one fetched once into the cache.
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    pub(crate) onnx_runtime: Option<PathBuf>,
+    /// Images of more pixels are recorded as too_large, not decoded.
+    #[arg(long, value_name = "N", default_value_t = pomona_image::Limits::default().max_pixels)]
+    pub(crate) max_pixels: u64,
+    /// Files of more bytes are recorded as too_large, not fetched.
+    #[arg(long, value_name = "N", default_value_t = pomona_image::Limits::default().max_bytes)]
+    pub(crate) max_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineArg {
+    /// ONNX Runtime where it can be had, else the pure-Rust engine.
+    Auto,
+    /// ONNX Runtime or an error.
+    OnnxRuntime,
+    /// The pure-Rust engine: slower, nothing is fetched.
+    PureRust,
+}
+
+impl From<EngineArg> for EngineChoice {
+    fn from(engine: EngineArg) -> Self {
+        match engine {
+            EngineArg::Auto => Self::Auto,
+            EngineArg::OnnxRuntime => Self::OnnxRuntime,
+            EngineArg::PureRust => Self::PureRust,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Failures")]
+pub(crate) struct FailureArgs {
+    /// What to do about an image that cannot be read.
+    #[arg(long, value_enum, default_value_t = OnErrorArg::Record)]
+    pub(crate) on_error: OnErrorArg,
+    /// With `--on-error record`: exit with 1 when more than this share of the images failed.
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+    pub(crate) max_failed: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnErrorArg {
+    /// Record why in the ledger and go on.
+    Record,
+    /// Stop at the first.
+    Fail,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkArgs {
+    /// Images worked on at once.  [default: the machine's cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) workers: Option<u32>,
+}
+
+impl WorkArgs {
+    pub(crate) fn workers(&self) -> usize {
+        match self.workers {
+            Some(workers) => workers as usize,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fitting")]
+pub(crate) struct FitOptions {
+    /// Components to keep: a number such as 100, or a share of the variance such as 0.95.
+    #[arg(long, value_name = "K|SHARE", default_value_t = Components::Share(0.95))]
+    pub(crate) components: Components,
+    /// Do not divide by the deviation; only subtract the mean.
+    #[arg(long)]
+    pub(crate) no_scale: bool,
+    /// Seed of everything random; stored in the model.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pomona fit RUN --out RUN/model.pomona --components 100
+  pomona fit features.parquet --out model.pomona        any Parquet with path, label and a list of floats")]
+pub(crate) struct FitArgs {
+    /// Run folder, Parquet file, or folder of Parquet files.
+    #[arg(value_name = "RUN|FEATURES.parquet")]
+    pub(crate) features: PathBuf,
+    /// Model file to write.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) fit: FitOptions,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pomona reduce RUN --model RUN/model.pomona --out RUN")]
+pub(crate) struct ReduceArgs {
+    /// Run folder, Parquet file, or folder of Parquet files.
+    #[arg(value_name = "RUN|FEATURES.parquet")]
+    pub(crate) features: PathBuf,
+    /// Model file.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Folder for reduced/ and results.csv.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Also write one CSV file an image.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) per_image_csv: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pomona why RUN Banana/3.jpg")]
+pub(crate) struct WhyArgs {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+    /// Path of the photo, relative to the photos' folder.
+    pub(crate) path: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pomona sql RUN 'SELECT label, count(*) FROM images GROUP BY label'
+  pomona sql RUN 'SELECT path, error FROM images WHERE error IS NOT NULL' --format csv
+
+Tables: images, features, thumbnails, reduced.")]
+pub(crate) struct SqlArgs {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+    /// One SELECT.
+    pub(crate) query: String,
+    /// How to write the answer.
+    #[arg(long, value_enum, default_value_t = FormatArg::Table)]
+    pub(crate) format: FormatArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// Aligned for people.
+    Table,
+    /// Comma-separated, with a header.
+    Csv,
+    /// One object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackbonesArgs {
+    #[command(subcommand)]
+    pub(crate) command: BackbonesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackbonesCommand {
+    /// List the networks that can be asked for by name.
+    List,
+    /// Copy an ONNX file into the cache under a name.
+    #[command(after_help = "Example:
+  pomona backbones add my_network model.onnx --normalise imagenet")]
+    Add(BackbonesAddArgs),
+    /// Show what a network takes and gives.
+    Show(BackbonesShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackbonesAddArgs {
+    /// Name to give it.
+    pub(crate) name: String,
+    /// ONNX file.
+    pub(crate) file: PathBuf,
+    /// Normalisation of pixels: -1..1, 0..1, imagenet or raw.  [default: the file's sidecar, else the graph's own]
+    #[arg(
+        long,
+        value_name = "PRESET",
+        alias = "normalize",
+        allow_hyphen_values = true
+    )]
+    pub(crate) normalise: Option<String>,
+    /// Tensor to take as features.  [default: the pooled one that feeds the classifier]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackbonesShowArgs {
+    /// Name or ONNX file.
+    pub(crate) name: String,
+    /// Tensor to take as features.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pomona completions bash > /etc/bash_completion.d/pomona")]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a share lies between 0 and 1, such as 0.05".to_owned()),
+    }
+}

@@ -1,0 +1,63 @@
+//! `pomona demo`
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use clap::Parser;
+use pomona_demo::DemoSettings;
+use pomona_pipeline::Steps;
+use serde_json::json;
+
+use super::run::carry_out;
+use super::settings::resolve;
+use crate::args::{Cli, Command, DemoArgs, RunArgs};
+use crate::failure::Failure;
+use crate::progress::Reporter;
+
+pub(crate) fn demo(args: &DemoArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let photos = args.out.join("photos");
+    let settings = DemoSettings {
+        seed: args.seed,
+        with_troubles: !args.no_troubles,
+        ..DemoSettings::default()
+    };
+    let summary = pomona_demo::render(&photos, &settings, &mut |_, _| {})?;
+    reporter.say(&format!(
+        "{} photos of {} fruits and vegetables rendered into {}",
+        summary.photos,
+        summary.labels,
+        photos.display()
+    ));
+    let run = run_args(&photos, &args.out.join("run"), args.work.workers());
+    let resolved = resolve(&run.extract, Some(&run.fit), None)?;
+    let (folder, outcome) = carry_out(&run.extract, resolved, Steps::All, reporter)?;
+    let report = folder.report();
+    reporter.result(
+        &format!("report: {}", report.display()),
+        &json!({"event": "finished", "run": folder.path(), "report": report, "record": outcome.record}),
+    );
+    Ok(())
+}
+
+/// What `pomona run PHOTOS --out RUN --overwrite` would be told: the demonstration does what a person would do.
+fn run_args(photos: &Path, out: &Path, workers: usize) -> RunArgs {
+    let workers = workers.to_string();
+    let mut typed: Vec<&OsStr> = Vec::new();
+    typed.extend(
+        [
+            "pomona",
+            "run",
+            "--overwrite",
+            "--workers",
+            &workers,
+            "--out",
+        ]
+        .map(OsStr::new),
+    );
+    typed.extend([out.as_os_str(), OsStr::new("--"), photos.as_os_str()]);
+    match Cli::parse_from(typed).command {
+        Command::Run(args) => args,
+        // The line above says `run`.
+        _ => std::process::exit(2),
+    }
+}

@@ -1,0 +1,13 @@
+//! One command, one file.
+
+pub(crate) mod backbones;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod extract;
+pub(crate) mod fit;
+pub(crate) mod reduce;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod settings;
+pub(crate) mod sql;
+pub(crate) mod why;

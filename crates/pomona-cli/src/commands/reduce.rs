@@ -1,0 +1,31 @@
+//! `pomona reduce`
+
+use pomona_pipeline::{
+    FeatureInput, ModelFile, PipelineError, ReduceRequest, reduce as reduce_features,
+};
+use serde_json::json;
+
+use super::settings::context;
+use crate::args::ReduceArgs;
+use crate::failure::Failure;
+use crate::progress::Reporter;
+
+pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let model = ModelFile::load(&args.model)?;
+    let context = context(args.work.workers(), reporter)?;
+    let reduced = context.runtimes.block_on(async {
+        let input = FeatureInput::open(&context, &args.features).await?;
+        let request = ReduceRequest {
+            input: &input,
+            model: &model,
+            out: &args.out,
+            per_image_csv: args.per_image_csv.as_deref(),
+        };
+        Ok::<_, PipelineError>(reduce_features(&context, &request).await?)
+    })?;
+    reporter.result(
+        &reduced.csv.display().to_string(),
+        &json!({"event": "finished", "csv": reduced.csv, "rows": reduced.rows}),
+    );
+    Ok(())
+}

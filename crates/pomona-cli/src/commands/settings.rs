@@ -1,0 +1,171 @@
+//! From what was typed to what a run is told.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pomona_engine::{FetchSettings, ImageSource, ListingFilter, ShardSize};
+use pomona_image::Limits;
+use pomona_learn::FitSettings;
+use pomona_pipeline::{
+    Context, ExtractSettings, ExtractorRequest, OnError, Overwrite, RunFolder, RunSettings,
+};
+use pomona_vision::NetworkOptions;
+
+use crate::args::{ExtractArgs, FitOptions, NetworkArgs, OnErrorArg};
+use crate::failure::Failure;
+use crate::progress::Reporter;
+
+/// Starts the threads, and stops them cleanly at Ctrl-C.
+pub(crate) fn context(workers: usize, reporter: &Reporter) -> Result<Context, Failure> {
+    let context = Context::start(workers, Arc::new(reporter.clone()))?;
+    let cancel = context.cancel.clone();
+    let reporter = reporter.clone();
+    context.runtimes.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            reporter.say("stopping (what is finished is kept; again to stop at once)");
+            cancel.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+    Ok(context)
+}
+
+/// Everything that `extract` and `run` are told.
+pub(crate) struct Resolved {
+    pub(crate) source: ImageSource,
+    pub(crate) request: ExtractorRequest,
+    pub(crate) settings: RunSettings,
+    pub(crate) folder: RunFolder,
+}
+
+/// Reads what the arguments refer to.
+pub(crate) fn resolve(
+    args: &ExtractArgs,
+    fit: Option<&FitOptions>,
+    per_image_csv: Option<&Path>,
+) -> Result<Resolved, Failure> {
+    let source = ImageSource::folder(&args.photos)?;
+    let labels = args.listing.label.resolve()?;
+    let request = extractor_request(&args.network)?;
+    let overwrite = if args.overwrite {
+        Overwrite::Replace
+    } else {
+        Overwrite::Refuse
+    };
+    // Nothing is removed before everything else is known to be right.
+    ListingFilter::new(&args.listing.glob, Vec::new())?;
+    if let Some(model) = &args.model {
+        pomona_pipeline::ModelFile::load(model)?;
+        let inside = std::fs::canonicalize(model)
+            .ok()
+            .zip(std::fs::canonicalize(&args.out).ok());
+        if args.overwrite && inside.is_some_and(|(model, out)| model.parent() == Some(&out)) {
+            return Err(Failure::input(format!(
+                "--overwrite would remove the model {} before it is used",
+                model.display()
+            ))
+            .hint("write into another folder"));
+        }
+    }
+    let folder = RunFolder::create(&args.out, overwrite)?;
+    // A run folder among the photos is not listed.
+    let filter = ListingFilter::new(&args.listing.glob, vec![folder.path().to_owned()])?;
+    let limits = request.limits;
+    let settings = RunSettings {
+        extract: ExtractSettings {
+            filter,
+            labels,
+            shard_size: ShardSize {
+                images: args.listing.shard_images as usize,
+                ..ShardSize::default()
+            },
+            fetch: FetchSettings {
+                max_object_bytes: limits.max_bytes,
+                ..FetchSettings::default()
+            },
+            on_error: match args.failures.on_error {
+                OnErrorArg::Record => OnError::Record,
+                OnErrorArg::Fail => OnError::Fail,
+            },
+        },
+        fit: FitSettings {
+            components: fit.map_or(pomona_learn::Components::Share(0.95), |fit| fit.components),
+            scale: fit.is_none_or(|fit| !fit.no_scale),
+        },
+        seed: fit.map_or(0, |fit| fit.seed),
+        model: args.model.clone(),
+        per_image_csv: per_image_csv.map(Path::to_owned),
+        shown: shown(args, fit, per_image_csv),
+    };
+    Ok(Resolved {
+        source,
+        request,
+        settings,
+        folder,
+    })
+}
+
+fn extractor_request(args: &NetworkArgs) -> Result<ExtractorRequest, Failure> {
+    Ok(ExtractorRequest {
+        backbone: args.backbone.clone(),
+        network: NetworkOptions {
+            layer: args.layer.clone(),
+            preprocessing: args.normalise.as_deref().map(normalise).transpose()?,
+        },
+        engine: args.engine.into(),
+        library: args.onnx_runtime.clone(),
+        preparation: args.prepare.clone(),
+        limits: Limits {
+            max_pixels: args.max_pixels,
+            max_bytes: args.max_bytes,
+        },
+    })
+}
+
+/// Reads a normalisation preset.
+pub(crate) fn normalise(preset: &str) -> Result<pomona_vision::Preprocessing, Failure> {
+    preset
+        .parse()
+        .map_err(|error: pomona_vision::VisionError| Failure::input(error.to_string()))
+}
+
+/// The options for `run.json` and the report, by their names.
+fn shown(
+    args: &ExtractArgs,
+    fit: Option<&FitOptions>,
+    per_image_csv: Option<&Path>,
+) -> BTreeMap<String, String> {
+    let mut shown = BTreeMap::new();
+    let mut put = |name: &str, value: String| {
+        shown.insert(name.to_owned(), value);
+    };
+    put("label", args.listing.label.to_string());
+    put("shard-images", args.listing.shard_images.to_string());
+    put("max-pixels", args.network.max_pixels.to_string());
+    put("max-bytes", args.network.max_bytes.to_string());
+    if !args.listing.glob.is_empty() {
+        put("glob", args.listing.glob.join(" "));
+    }
+    if let Some(steps) = &args.network.prepare {
+        put("prepare", steps.to_string());
+    }
+    if let Some(preset) = &args.network.normalise {
+        put("normalise", preset.clone());
+    }
+    let path = |path: &PathBuf| path.display().to_string();
+    if let Some(model) = &args.model {
+        put("model", path(model));
+    }
+    if let Some(folder) = per_image_csv {
+        put("per-image-csv", folder.display().to_string());
+    }
+    if let (Some(fit), None) = (fit, &args.model) {
+        put("components", fit.components.to_string());
+        put("scale", (!fit.no_scale).to_string());
+        put("seed", fit.seed.to_string());
+    }
+    shown
+}

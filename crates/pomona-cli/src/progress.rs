@@ -1,0 +1,267 @@
+//! What a person, or a program, is shown while a command works.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pomona_pipeline::{Event, Observer, Progress};
+
+use crate::failure::Failure;
+
+/// Time between two lines of progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Writes events to the standard error, in the way that was asked for.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    style: Style,
+}
+
+#[derive(Clone)]
+enum Style {
+    Quiet,
+    Json,
+    Terminal(Arc<Mutex<Bar>>),
+    Lines(Arc<Mutex<Option<Instant>>>),
+}
+
+#[derive(Default)]
+struct Bar {
+    bar: Option<ProgressBar>,
+}
+
+impl Reporter {
+    /// `quiet` says only what went wrong; `json` gives one event a line.
+    pub(crate) fn new(quiet: bool, json: bool) -> Self {
+        let style = if json {
+            Style::Json
+        } else if quiet {
+            Style::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Style::Terminal(Arc::default())
+        } else {
+            Style::Lines(Arc::default())
+        };
+        Self { style }
+    }
+
+    /// Whether events are to be JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.style, Style::Json)
+    }
+
+    /// One line about what was done, unless quiet.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.style {
+            Style::Quiet | Style::Json => {}
+            Style::Terminal(bar) => {
+                clear(bar);
+                line(text);
+            }
+            Style::Lines(_) => line(text),
+        }
+    }
+
+    /// The last word of a command, as a JSON event or as the given text on the standard output.
+    pub(crate) fn result(&self, text: &str, json: &serde_json::Value) {
+        let text = if self.is_json() {
+            json.to_string()
+        } else {
+            text.to_owned()
+        };
+        if let Style::Terminal(bar) = &self.style {
+            clear(bar);
+        }
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// Why a command failed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        match &self.style {
+            Style::Json => line(
+                &serde_json::json!({"event": "error", "causes": failure.causes, "hint": failure.hint}).to_string(),
+            ),
+            style => {
+                if let Style::Terminal(bar) = style {
+                    clear(bar);
+                }
+                let mut causes = failure.causes.iter();
+                line(&format!("error: {}", causes.next().map_or("", String::as_str)));
+                for cause in causes {
+                    line(&format!("  because: {cause}"));
+                }
+                if let Some(hint) = &failure.hint {
+                    line(&format!("hint: {hint}"));
+                }
+            }
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn event(&self, event: &Event) {
+        match &self.style {
+            Style::Quiet => {
+                // What changes the numbers is said even then.
+                if let Event::Note { text } = event {
+                    line(&format!("note: {text}"));
+                }
+            }
+            Style::Json => {
+                if let Ok(text) = serde_json::to_string(event) {
+                    line(&text);
+                }
+            }
+            Style::Terminal(bar) => show(bar, event),
+            Style::Lines(last) => lines(last, event),
+        }
+    }
+}
+
+fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn clear(bar: &Mutex<Bar>) {
+    if let Some(bar) = bar
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .bar
+        .take()
+    {
+        bar.finish_and_clear();
+    }
+}
+
+fn show(bar: &Mutex<Bar>, event: &Event) {
+    match event {
+        Event::StageStarted { stage } => {
+            clear(bar);
+            let spinner = ProgressBar::new_spinner();
+            spinner.enable_steady_tick(Duration::from_millis(120));
+            spinner.set_message(format!("{stage} …"));
+            bar.lock().unwrap_or_else(PoisonError::into_inner).bar = Some(spinner);
+        }
+        Event::Progress(progress) => {
+            let guard = bar.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(shown) = &guard.bar else {
+                return;
+            };
+            if progress.listing_ended {
+                if shown.length().is_none()
+                    && let Ok(style) = ProgressStyle::with_template("{bar:30.green/dim} {msg}")
+                {
+                    shown.set_style(style);
+                }
+                shown.set_length(progress.listed);
+            }
+            shown.set_position(progress.done + progress.failed);
+            shown.set_message(told(progress));
+        }
+        Event::StageFinished {
+            stage,
+            seconds,
+            items,
+        } => {
+            clear(bar);
+            line(&finished(stage, *seconds, *items));
+        }
+        Event::Note { text } => {
+            let guard = bar.lock().unwrap_or_else(PoisonError::into_inner);
+            match &guard.bar {
+                Some(shown) => shown.suspend(|| line(&format!("note: {text}"))),
+                None => line(&format!("note: {text}")),
+            }
+        }
+        _ => {}
+    }
+}
+
+fn lines(last: &Mutex<Option<Instant>>, event: &Event) {
+    match event {
+        Event::Progress(progress) => {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let began = last.get_or_insert_with(Instant::now);
+            if began.elapsed() >= LINE_EVERY {
+                *began = Instant::now();
+                line(&told(progress));
+            }
+        }
+        Event::StageFinished {
+            stage,
+            seconds,
+            items,
+        } => line(&finished(stage, *seconds, *items)),
+        Event::Note { text } => line(&format!("note: {text}")),
+        _ => {}
+    }
+}
+
+fn finished(stage: &str, seconds: f64, items: u64) -> String {
+    format!("{stage:<8} {items:>9}  in {seconds:.2} s")
+}
+
+fn told(progress: &Progress) -> String {
+    let Progress {
+        done,
+        failed,
+        listed,
+        listing_ended,
+        per_second,
+        ..
+    } = progress;
+    let of = if *listing_ended {
+        format!("of {listed}")
+    } else {
+        format!("of {listed} so far")
+    };
+    let failed = if *failed > 0 {
+        format!(", {failed} failed")
+    } else {
+        String::new()
+    };
+    let left = match progress.seconds_left {
+        Some(seconds) if *listing_ended => format!(", {} left", duration(seconds)),
+        _ => String::new(),
+    };
+    let limit = match progress.limited_by {
+        "fetching" => ", waiting for files",
+        "preparing" => ", limited by decoding",
+        _ => ", limited by the network's arithmetic",
+    };
+    format!("{done} {of} images{failed}, {per_second:.0}/s{left}{limit}")
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_rate_failures_and_time_left() {
+        let mut progress = Progress {
+            done: 90,
+            failed: 10,
+            listed: 400,
+            per_second: 50.0,
+            limited_by: "network",
+            ..Progress::default()
+        };
+        assert_eq!(
+            told(&progress),
+            "90 of 400 so far images, 10 failed, 50/s, limited by the network's arithmetic"
+        );
+        progress.listing_ended = true;
+        progress.seconds_left = Some(3700.4);
+        assert!(told(&progress).contains("50/s, 1 h 1 min left"));
+    }
+}

@@ -1,0 +1,154 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
+
+/// What can go wrong between DataFusion and images.
+///
+/// Across DataFusion these errors travel as [`DataFusionError::External`]; [`EngineError::recover`] gets them back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The folder of photos is missing or is not a folder.
+    #[error("{} is not a folder of photos: {reason}", path.display())]
+    NotAFolder {
+        /// The path as given.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// A glob pattern cannot be read.
+    #[error("the glob pattern `{pattern}` cannot be read")]
+    Glob {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        source: globset::Error,
+    },
+    /// The regular expression of a label rule cannot be read.
+    #[error("the label pattern `{pattern}` cannot be read")]
+    LabelPattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        source: regex::Error,
+    },
+    /// The regular expression of a label rule has no group named `label`.
+    #[error(
+        "the label pattern `{pattern}` has no group named `label`: write (?<label>…) around the part that is the label"
+    )]
+    LabelGroup {
+        /// The pattern as given.
+        pattern: String,
+    },
+    /// The label file cannot be read.
+    #[error("the label file {} cannot be read", path.display())]
+    LabelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: csv::Error,
+    },
+    /// The label file lacks the columns `path` and `label`, or names a path twice.
+    #[error("the label file {}: {reason}", path.display())]
+    LabelFileContent {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, with the line.
+        reason: String,
+    },
+    /// An image did not become features, and the run was told to stop at the first such image.
+    #[error("{path}: {status}: {reason}")]
+    ImageFailed {
+        /// Path of the image, relative to the root.
+        path: String,
+        /// Status as in the ledger.
+        status: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The network failed on images that were decoded.
+    #[error("the network failed")]
+    Vision(#[from] pomona_vision::VisionError),
+    /// Moments or a reduction failed.
+    #[error("the numbers could not be summarised")]
+    Learn(#[from] pomona_learn::LearnError),
+    /// A column does not hold lists of floats.
+    #[error("{operation}: expected a list of floats, got {got}")]
+    NotAListOfFloats {
+        /// The function that was called.
+        operation: &'static str,
+        /// The type it was given.
+        got: String,
+    },
+    /// A list has another length than the others, or is missing.
+    #[error("{operation}: row {row} of a batch: expected {expected} values, got {got}")]
+    ListLength {
+        /// The function that was called.
+        operation: &'static str,
+        /// Row within the batch, from 0.
+        row: usize,
+        /// Values expected.
+        expected: usize,
+        /// Values found; 0 for a missing list.
+        got: usize,
+    },
+    /// The worker threads could not be started.
+    #[error("the worker threads could not be started")]
+    Threads(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// DataFusion itself failed.
+    #[error(transparent)]
+    DataFusion(DataFusionError),
+    /// The object store failed.
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+    /// The operating system failed.
+    #[error("{}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+}
+
+/// An [`EngineError`] that DataFusion may clone by reference while it unwinds.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Carried(#[from] EngineError);
+
+impl EngineError {
+    /// Wraps this error so that it can cross DataFusion.
+    #[must_use]
+    pub fn into_datafusion(self) -> DataFusionError {
+        DataFusionError::External(Box::new(Carried(self)))
+    }
+
+    /// Gets back an [`EngineError`] that crossed DataFusion, whatever DataFusion wrapped around it.
+    #[must_use]
+    pub fn recover(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Carried>() {
+                Ok(carried) => carried.0,
+                Err(other) => Self::DataFusion(DataFusionError::External(other)),
+            },
+            DataFusionError::Context(message, inner) => match Self::recover(*inner) {
+                Self::DataFusion(inner) => {
+                    Self::DataFusion(DataFusionError::Context(message, Box::new(inner)))
+                }
+                found => found,
+            },
+            DataFusionError::Shared(shared) => match Arc::try_unwrap(shared) {
+                Ok(inner) => Self::recover(inner),
+                Err(shared) => Self::DataFusion(DataFusionError::Shared(shared)),
+            },
+            other => Self::DataFusion(other),
+        }
+    }
+}
+
+impl From<DataFusionError> for EngineError {
+    fn from(error: DataFusionError) -> Self {
+        Self::recover(error)
+    }
+}

@@ -1,0 +1,36 @@
+//! How does DataFusion see images?
+//!
+//! A folder of photos is listed into [`Shard`]s; an [`ImageTable`] shows shards as rows, one partition a shard;
+//! [`extract_function`] takes the bytes of a row and gives its features; [`ShardWrite`] turns each partition into
+//! the files of one shard. [`moments_function`] and [`reduce_function`] do the same for fitting and reducing.
+//!
+//! Nothing here knows what the steps of a run mean.
+
+mod error;
+mod extract;
+mod floats;
+mod image_table;
+mod label;
+mod listing;
+mod moments;
+mod parquet_table;
+mod reduce;
+mod session;
+mod shard;
+mod shard_write;
+
+pub use error::EngineError;
+pub use extract::{
+    ExtractCounters, ExtractReading, Extractor, Status, extract_function, extracted_fields,
+    float_list_type,
+};
+pub use floats::{FloatRows, is_list_of_floats};
+pub use image_table::{FetchSettings, ImageTable, image_schema};
+pub use label::{LabelRule, LabelRuleText, LabelRuleTextError};
+pub use listing::{ImageSource, ListedImage, ListingFilter};
+pub use moments::moments_function;
+pub use parquet_table::{Grouping, ParquetTable};
+pub use reduce::reduce_function;
+pub use session::{Runtimes, SessionLimits, embedded_session};
+pub use shard::{Shard, ShardSize, shards};
+pub use shard_write::{ShardDone, ShardFiles, ShardWrite, shard_done_schema, thumbnails_kept};

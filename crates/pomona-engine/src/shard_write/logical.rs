@@ -1,0 +1,156 @@
+//! The node of a logical plan that writes shards, and how it becomes a physical one.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use object_store::ObjectStore;
+
+use super::files::ShardFiles;
+use super::physical::{ShardWriteExec, shard_done_schema};
+
+/// Writes each partition of its input as one shard; gives one row a shard, as [`ShardDone`](super::ShardDone) reads.
+#[derive(Debug, Clone)]
+pub struct ShardWrite {
+    input: LogicalPlan,
+    target: ShardTarget,
+    schema: DFSchemaRef,
+}
+
+/// Where the shards go, and as what.
+#[derive(Debug, Clone)]
+pub(super) struct ShardTarget {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// Number of the shard that each partition is.
+    pub(super) indices: Arc<[u32]>,
+    pub(super) files: ShardFiles,
+}
+
+impl ShardWrite {
+    /// A plan that writes partition `i` of `input` as shard `indices[i]` below the root of `store`.
+    ///
+    /// # Errors
+    /// When the node's own schema cannot be built, which is a defect.
+    pub fn plan(
+        input: LogicalPlan,
+        store: Arc<dyn ObjectStore>,
+        indices: Vec<u32>,
+        files: ShardFiles,
+    ) -> Result<LogicalPlan> {
+        let schema = Arc::new(DFSchema::try_from(shard_done_schema().as_ref().clone())?);
+        Ok(LogicalPlan::Extension(Extension {
+            node: Arc::new(Self {
+                input,
+                target: ShardTarget {
+                    store,
+                    indices: indices.into(),
+                    files,
+                },
+                schema,
+            }),
+        }))
+    }
+}
+
+impl PartialEq for ShardWrite {
+    fn eq(&self, other: &Self) -> bool {
+        self.input == other.input
+            && Arc::ptr_eq(&self.target.store, &other.target.store)
+            && self.target.indices == other.target.indices
+            && self.target.files == other.target.files
+    }
+}
+
+impl Eq for ShardWrite {}
+
+impl PartialOrd for ShardWrite {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl Hash for ShardWrite {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.input.hash(state);
+        self.target.indices.hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for ShardWrite {
+    fn name(&self) -> &'static str {
+        "ShardWrite"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShardWrite: shards={}", self.target.indices.len())
+    }
+
+    fn with_exprs_and_inputs(
+        &self,
+        _expressions: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
+        let mut inputs = inputs.into_iter();
+        let (Some(input), None) = (inputs.next(), inputs.next()) else {
+            return Err(DataFusionError::Internal(
+                "ShardWrite has one input".to_owned(),
+            ));
+        };
+        Ok(Self {
+            input,
+            ..self.clone()
+        })
+    }
+}
+
+/// Plans [`ShardWrite`].
+#[derive(Debug, Default)]
+pub(crate) struct ShardWritePlanner;
+
+#[async_trait]
+impl ExtensionPlanner for ShardWritePlanner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session: &dyn Session,
+        _context: &datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(write) = node.as_any().downcast_ref::<ShardWrite>() else {
+            return Ok(None);
+        };
+        let [input] = physical_inputs else {
+            return Err(DataFusionError::Internal(
+                "ShardWrite has one input".to_owned(),
+            ));
+        };
+        Ok(Some(Arc::new(ShardWriteExec::try_new(
+            Arc::clone(input),
+            write.target.clone(),
+        )?)))
+    }
+}

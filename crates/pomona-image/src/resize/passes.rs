@@ -1,0 +1,118 @@
+//! The two passes. Both are weighted sums of rows: the horizontal pass works on strips turned by a quarter, so that
+//! neighbouring values of a sum lie side by side and the compiler can use vector instructions.
+
+use super::coefficients::{Coefficients, PRECISION_BITS};
+use crate::rgb::RgbImage;
+
+/// Rows turned at once: 32 pixels of 3 bytes are whole vectors, and a strip stays in the cache.
+const STRIP_ROWS: usize = 32;
+
+/// Values summed at once.
+const LANES: usize = 32;
+
+pub(super) fn vertical(image: &RgbImage, coefficients: &Coefficients) -> RgbImage {
+    let stride = image.width() as usize * 3;
+    let mut pixels = vec![0; stride * coefficients.len()];
+    weigh_rows(image.pixels(), stride, coefficients, &mut pixels);
+    RgbImage::from_parts(image.width(), coefficients.len() as u32, pixels)
+}
+
+pub(super) fn horizontal(image: &RgbImage, coefficients: &Coefficients) -> RgbImage {
+    let (width, height) = image.sides();
+    let out_width = coefficients.len();
+    let mut pixels = vec![0; out_width * height * 3];
+    let mut turned = vec![0; width * STRIP_ROWS * 3];
+    let mut weighed = vec![0; out_width * STRIP_ROWS * 3];
+    let strips = image.pixels().chunks(width * STRIP_ROWS * 3);
+    for (out, strip) in pixels.chunks_mut(out_width * STRIP_ROWS * 3).zip(strips) {
+        let rows = strip.len() / (width * 3);
+        // HWC → WHC, weighed, and back.
+        let turned = &mut turned[..width * rows * 3];
+        let weighed = &mut weighed[..out_width * rows * 3];
+        turn(strip, width, rows, turned);
+        weigh_rows(turned, rows * 3, coefficients, weighed);
+        turn(weighed, rows, out_width, out);
+    }
+    RgbImage::from_parts(out_width as u32, image.height(), pixels)
+}
+
+/// Writes the `rows` × `columns` pixels of `source` as `columns` × `rows`.
+fn turn(source: &[u8], columns: usize, rows: usize, target: &mut [u8]) {
+    for (y, row) in source.chunks_exact(columns * 3).enumerate() {
+        let (row, _) = row.as_chunks::<3>();
+        for (pixel, column) in row.iter().zip(target.chunks_exact_mut(rows * 3)) {
+            column[y * 3..y * 3 + 3].copy_from_slice(pixel);
+        }
+    }
+}
+
+/// Each row of `out` is the weighted sum of rows of `source`; rows have `stride` values.
+fn weigh_rows(source: &[u8], stride: usize, coefficients: &Coefficients, out: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return unsafe { weigh_rows_avx2(source, stride, coefficients, out) };
+    }
+    weigh_rows_portably(source, stride, coefficients, out);
+}
+
+/// The same code, compiled for processors that multiply eight 32-bit numbers at once.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn weigh_rows_avx2(source: &[u8], stride: usize, coefficients: &Coefficients, out: &mut [u8]) {
+    weigh_rows_portably(source, stride, coefficients, out);
+}
+
+#[inline(always)]
+fn weigh_rows_portably(source: &[u8], stride: usize, coefficients: &Coefficients, out: &mut [u8]) {
+    for (out_row, (first, weights)) in out.chunks_exact_mut(stride).zip(coefficients.positions()) {
+        let rows = &source[first * stride..];
+        let (blocks, rest) = out_row.as_chunks_mut::<LANES>();
+        let done = blocks.len() * LANES;
+        for (index, block) in blocks.iter_mut().enumerate() {
+            *block = weigh::<LANES>(rows, index * LANES, stride, weights);
+        }
+        for (index, value) in rest.iter_mut().enumerate() {
+            [*value] = weigh::<1>(rows, done + index, stride, weights);
+        }
+    }
+}
+
+/// `N` neighbouring values of one output row, of the column `at` and after.
+#[inline(always)]
+fn weigh<const N: usize>(rows: &[u8], at: usize, stride: usize, weights: &[i32]) -> [u8; N] {
+    // Half of one, so that cutting the fraction off rounds.
+    let mut sums = [1_i32 << (PRECISION_BITS - 1); N];
+    let mut start = at;
+    for &weight in weights {
+        let Some(values) = rows.get(start..).and_then(<[u8]>::first_chunk::<N>) else {
+            break;
+        };
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            // Weights add up to one and overshoot by less than half: no sum leaves 32 bits.
+            *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(value)));
+        }
+        start += stride;
+    }
+    sums.map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kernel;
+    use super::*;
+
+    /// Compiled without AVX2 the code must give what the reference tests check with it.
+    #[test]
+    fn both_compilations_give_the_same() {
+        let coefficients = Coefficients::new(Kernel::Lanczos3, 37, 50);
+        let stride = 75;
+        let source: Vec<u8> = (0..37 * stride)
+            .map(|index| (index * 89 % 256) as u8)
+            .collect();
+        let (mut chosen, mut portable) = (vec![0; 50 * stride], vec![1; 50 * stride]);
+        weigh_rows(&source, stride, &coefficients, &mut chosen);
+        weigh_rows_portably(&source, stride, &coefficients, &mut portable);
+        assert_eq!(chosen, portable);
+    }
+}

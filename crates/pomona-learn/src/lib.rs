@@ -1,0 +1,32 @@
+//! How are numbers summarised and models fitted?
+//!
+//! * [`Moments`]: count, mean and co-matrix of rows, summed in parts and merged.
+//! * [`Reducer`]: StandardScaler and principal components fitted on moments, applied to rows.
+//! * [`nearest_neighbours`], [`nearest_neighbour_accuracy`]: how well reduced rows keep labels apart.
+//! * [`SealedFile`]: the bytes of a model file.
+//!
+//! Rows are row-major: row `i` of an n×D block is `rows[i * D..(i + 1) * D]`. Nothing here reads or
+//! writes files, and nothing is random. Sums, products and decompositions run in f64 and give the same
+//! bits whatever the number of threads; another processor may round differently.
+
+mod components;
+mod eigen;
+mod error;
+mod moments;
+mod moments_bytes;
+mod neighbours;
+mod product;
+mod reducer;
+mod reducer_parts;
+mod scaler;
+mod sealed;
+mod totals;
+mod transform;
+
+pub use components::{Components, ParseComponentsError};
+pub use error::LearnError;
+pub use moments::Moments;
+pub use neighbours::{nearest_neighbour_accuracy, nearest_neighbours};
+pub use reducer::{FitSettings, Fitted, Reducer};
+pub use scaler::StandardScaler;
+pub use sealed::{SEALED_VERSION, SealedError, SealedFile, Section};

@@ -1,0 +1,308 @@
+//! Photos to features: the one step that sees pixels.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use datafusion::execution::context::SessionContext;
+use datafusion::prelude::col;
+use object_store::ObjectStore;
+use pomona_engine::{
+    EngineError, Extractor, FetchSettings, ImageSource, ImageTable, LabelRule, ListingFilter,
+    Shard, ShardDone, ShardFiles, ShardSize, ShardWrite, Status, extract_function, shards,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::error::PipelineError;
+use crate::events::{Event, Progress};
+use crate::folder::RunFolder;
+use crate::manifest::ManifestWriter;
+use crate::model::Extraction;
+use crate::query;
+use crate::run::Context;
+
+/// Shards that may be listed before they are worked on.
+const SHARDS_AHEAD: usize = 256;
+/// Time between two reports of progress.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What to do about images that give no features.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// Record why in the ledger and go on.
+    #[default]
+    Record,
+    /// Stop at the first.
+    Fail,
+}
+
+/// What is listed, and how it is cut into shards.
+#[derive(Debug, Clone, Default)]
+pub struct ExtractSettings {
+    /// Which objects are listed.
+    pub filter: ListingFilter,
+    /// How labels are found.
+    pub labels: LabelRule,
+    /// How large a shard may become.
+    pub shard_size: ShardSize,
+    /// How images are fetched.
+    pub fetch: FetchSettings,
+    /// What to do about images that give no features.
+    pub on_error: OnError,
+}
+
+/// What an extraction did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extracted {
+    /// Listed objects by status; every status has its entry.
+    pub counts: BTreeMap<String, u64>,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// Seconds until everything was listed; the rest of the work began before.
+    pub listing_seconds: f64,
+    /// Time of all threads for decoding and preparing, seconds.
+    pub prepare_seconds: f64,
+    /// Time of all threads in the network, seconds.
+    pub network_seconds: f64,
+}
+
+impl Extracted {
+    /// Listed objects.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// Images with features.
+    #[must_use]
+    pub fn ok(&self) -> u64 {
+        self.counts.get(Status::Ok.name()).copied().unwrap_or(0)
+    }
+
+    /// Images without features.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.total() - self.ok()
+    }
+}
+
+/// Listing, as far as it has come.
+#[derive(Default)]
+struct Listed {
+    images: AtomicU64,
+    ended: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// Everything that working on one shard needs.
+struct Job {
+    session: SessionContext,
+    source: Arc<dyn ObjectStore>,
+    target: Arc<dyn ObjectStore>,
+    extractor: Arc<Extractor>,
+    fetch: FetchSettings,
+    fetch_runtime: tokio::runtime::Handle,
+    files: ShardFiles,
+}
+
+impl Job {
+    /// One plan: scan the images of the shard, extract, write.
+    async fn work(&self, shard: Shard) -> Result<Vec<ShardDone>, PipelineError> {
+        let index = shard.index;
+        let table = ImageTable::new(
+            vec![shard],
+            Arc::clone(&self.source),
+            self.fetch,
+            self.fetch_runtime.clone(),
+        );
+        let extracted = extract_function(Arc::clone(&self.extractor))
+            .call(vec![col("content"), col("size_bytes"), col("read_error")])
+            .alias("extracted");
+        let rows = self.session.read_table(Arc::new(table))?.select(vec![
+            col("path"),
+            col("label"),
+            col("size_bytes"),
+            col("last_modified"),
+            extracted,
+        ])?;
+        let plan = ShardWrite::plan(
+            rows.into_unoptimized_plan(),
+            Arc::clone(&self.target),
+            vec![index],
+            self.files.clone(),
+        )?;
+        let done = self
+            .session
+            .execute_logical_plan(plan)
+            .await?
+            .collect()
+            .await?;
+        Ok(done.iter().flat_map(ShardDone::read).collect())
+    }
+}
+
+/// Lists the photos of `source`, works out their features and writes manifest, features and ledger into `folder`.
+///
+/// Work starts before the listing ends. Which shard an image belongs to, and in which place, follows from the
+/// sorted paths alone.
+///
+/// # Errors
+/// [`PipelineError::Interrupted`], [`PipelineError::NothingToDo`] when nothing is listed, and those of the engine.
+pub async fn extract(
+    context: &Context,
+    source: &ImageSource,
+    extractor: &Arc<Extractor>,
+    settings: &ExtractSettings,
+    folder: &RunFolder,
+) -> Result<Extracted, PipelineError> {
+    let started = Instant::now();
+    context
+        .observer
+        .event(&Event::StageStarted { stage: "extract" });
+    let extraction = Extraction::of(extractor);
+    let job = Arc::new(Job {
+        session: context.session.clone(),
+        source: Arc::clone(source.store()),
+        target: folder.store()?,
+        extractor: Arc::clone(extractor),
+        fetch: settings.fetch,
+        fetch_runtime: context.runtimes.fetch()?,
+        files: ShardFiles::Extraction {
+            feature_count: extractor.backbone().feature_count(),
+            metadata: extraction.metadata(),
+            stop_at_failure: settings.on_error == OnError::Fail,
+        },
+    });
+    let before = extractor.counters().read();
+    let listed = Arc::new(Listed::default());
+    let (sender, mut receiver) = mpsc::channel(SHARDS_AHEAD);
+    let listing = {
+        let (source, settings, listed) = (source.clone(), settings.clone(), Arc::clone(&listed));
+        let manifest = ManifestWriter::create(folder.manifest())?;
+        tokio::task::spawn_blocking(move || list(&source, &settings, manifest, &listed, &sender))
+    };
+
+    // Two shards at a time at least, so that one is fetched and written while another is worked on.
+    let in_flight = context.workers.max(2);
+    let mut running: JoinSet<Result<Vec<ShardDone>, PipelineError>> = JoinSet::new();
+    let mut tick = tokio::time::interval(TICK);
+    let mut receiving = true;
+    let mut outcome = Ok(());
+    while outcome.is_ok() && (receiving || !running.is_empty()) {
+        tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => outcome = Err(PipelineError::Interrupted),
+            Some(finished) = running.join_next(), if !running.is_empty() => {
+                outcome = match finished {
+                    Ok(result) => result.map(|_| ()),
+                    Err(error) => Err(EngineError::Threads(Box::new(error)).into()),
+                };
+            }
+            shard = receiver.recv(), if receiving && running.len() < in_flight => match shard {
+                Some(shard) => {
+                    let job = Arc::clone(&job);
+                    running.spawn(async move { job.work(shard).await });
+                }
+                None => receiving = false,
+            },
+            _ = tick.tick() => report_progress(context, extractor, &before, &listed, started),
+        }
+    }
+    listed.stop.store(true, Ordering::Relaxed);
+    drop(receiver);
+    running.shutdown().await;
+    let listing_ended = listing
+        .await
+        .map_err(|error| EngineError::Threads(Box::new(error)))?;
+    outcome?;
+    let listing_seconds = listing_ended?.as_secs_f64();
+    if listed.images.load(Ordering::Relaxed) == 0 {
+        return Err(PipelineError::NothingToDo {
+            what: format!(
+                "{} holds no files to read (hidden ones do not count)",
+                source.root().display()
+            ),
+        });
+    }
+    report_progress(context, extractor, &before, &listed, started);
+    let seconds = started.elapsed().as_secs_f64();
+    let reading = extractor.counters().read();
+    let extracted = Extracted {
+        counts: query::counts_by_status(context, folder).await?,
+        seconds,
+        listing_seconds,
+        prepare_seconds: reading.prepare_secs - before.prepare_secs,
+        network_seconds: reading.network_secs - before.network_secs,
+    };
+    context.observer.event(&Event::StageFinished {
+        stage: "extract",
+        seconds,
+        items: extracted.total(),
+    });
+    Ok(extracted)
+}
+
+fn list(
+    source: &ImageSource,
+    settings: &ExtractSettings,
+    mut manifest: ManifestWriter,
+    listed: &Listed,
+    sender: &mpsc::Sender<Shard>,
+) -> Result<Duration, PipelineError> {
+    let started = Instant::now();
+    let images = source.list(settings.filter.clone(), settings.labels.clone());
+    for shard in shards(images, settings.shard_size) {
+        manifest.write(&shard)?;
+        listed
+            .images
+            .fetch_add(shard.images.len() as u64, Ordering::Relaxed);
+        if listed.stop.load(Ordering::Relaxed) || sender.blocking_send(shard).is_err() {
+            // Nobody works on them any more: the manifest would promise shards that never come.
+            return Ok(started.elapsed());
+        }
+    }
+    if listed.images.load(Ordering::Relaxed) > 0 {
+        manifest.finish()?;
+    }
+    listed.ended.store(true, Ordering::Relaxed);
+    Ok(started.elapsed())
+}
+
+fn report_progress(
+    context: &Context,
+    extractor: &Extractor,
+    before: &pomona_engine::ExtractReading,
+    listed: &Listed,
+    started: Instant,
+) {
+    let reading = extractor.counters().read();
+    let (done, failed) = (reading.done - before.done, reading.failed - before.failed);
+    let total = listed.images.load(Ordering::Relaxed);
+    let listing_ended = listed.ended.load(Ordering::Relaxed);
+    let seconds = started.elapsed().as_secs_f64();
+    let per_second = (done + failed) as f64 / seconds.max(1e-3);
+    let seconds_left = (listing_ended && per_second > 0.0)
+        .then(|| total.saturating_sub(done + failed) as f64 / per_second);
+    let prepare = reading.prepare_secs - before.prepare_secs;
+    let network = reading.network_secs - before.network_secs;
+    // Threads that neither prepare nor compute are waiting for objects.
+    let waiting = seconds * context.workers as f64 - prepare - network;
+    let limited_by = if waiting > prepare.max(network) {
+        "fetching"
+    } else if prepare > network {
+        "preparing"
+    } else {
+        "network"
+    };
+    context.observer.event(&Event::Progress(Progress {
+        done,
+        failed,
+        listed: total,
+        listing_ended,
+        per_second,
+        seconds_left,
+        limited_by,
+    }));
+}

@@ -1,0 +1,256 @@
+//! The run folder.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use pomona_engine::EngineError;
+
+use crate::error::PipelineError;
+use crate::manifest;
+use crate::record::RunRecord;
+
+/// Everything that a run writes below its folder.
+const FOLDERS: [&str; 4] = ["images", "features", "thumbnails", "reduced"];
+const FILES: [&str; 5] = [
+    "manifest.parquet",
+    "results.csv",
+    "model.pomona",
+    "report.html",
+    "run.json",
+];
+
+/// What to do with a run that is already in the folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Leave it alone, and stop.
+    #[default]
+    Refuse,
+    /// Remove it first. Nothing else in the folder is touched.
+    Replace,
+}
+
+/// A folder that holds a run, or is to hold one.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder ready for a new run.
+    ///
+    /// # Errors
+    /// [`PipelineError::FolderTaken`] and [`PipelineError::Io`].
+    pub fn create(path: &Path, overwrite: Overwrite) -> Result<Self, PipelineError> {
+        let found: Vec<PathBuf> = FOLDERS
+            .iter()
+            .chain(&FILES)
+            .map(|name| path.join(name))
+            .filter(|path| path.exists())
+            .collect();
+        if !found.is_empty() && overwrite == Overwrite::Refuse {
+            return Err(PipelineError::FolderTaken {
+                folder: path.to_owned(),
+            });
+        }
+        // The ledger goes first: without it nothing else counts as done.
+        for old in found {
+            let removed = if old.is_dir() {
+                remove_tables(&old)
+            } else {
+                fs::remove_file(&old)
+            };
+            removed.map_err(PipelineError::io(&old))?;
+        }
+        fs::create_dir_all(path).map_err(PipelineError::io(path))?;
+        let path = fs::canonicalize(path).map_err(PipelineError::io(path))?;
+        Ok(Self { path })
+    }
+
+    /// A folder that holds an extraction.
+    ///
+    /// # Errors
+    /// [`PipelineError::NotARun`] where it does not.
+    pub fn open(path: &Path) -> Result<Self, PipelineError> {
+        let not_a_run = |reason: &str| PipelineError::NotARun {
+            folder: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if !path.is_dir() {
+            return Err(not_a_run("there is no folder at this path"));
+        }
+        if !path.join("images").is_dir() && !path.join("manifest.parquet").is_file() {
+            return Err(not_a_run(
+                "it has neither a manifest nor a ledger (images/)",
+            ));
+        }
+        let path = fs::canonicalize(path).map_err(PipelineError::io(path))?;
+        Ok(Self { path })
+    }
+
+    /// Whether something at this path looks like a run folder.
+    #[must_use]
+    pub fn is_one(path: &Path) -> bool {
+        Self::open(path).is_ok()
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `manifest.parquet`: every listed object and its shard.
+    #[must_use]
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("manifest.parquet")
+    }
+
+    /// `model.pomona`
+    #[must_use]
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model.pomona")
+    }
+
+    /// `report.html`
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    fn record_file(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// The store whose root is this folder.
+    pub(crate) fn store(&self) -> Result<Arc<dyn ObjectStore>, PipelineError> {
+        Ok(Arc::new(
+            LocalFileSystem::new_with_prefix(&self.path).map_err(EngineError::from)?,
+        ))
+    }
+
+    /// Files of a table (`images`, `features`, `thumbnails`, `reduced`), by number.
+    pub(crate) fn table(&self, name: &str) -> Result<Vec<PathBuf>, PipelineError> {
+        parquet_files(&self.path.join(name))
+    }
+
+    /// Checks that every shard of the manifest has its ledger file.
+    ///
+    /// # Errors
+    /// [`PipelineError::Incomplete`].
+    pub fn check_complete(&self) -> Result<(), PipelineError> {
+        let shards = manifest::shard_count(&self.manifest())?;
+        let missing = (0..shards)
+            .filter(|index| {
+                !self
+                    .path
+                    .join(format!("images/images-{index:05}.parquet"))
+                    .is_file()
+            })
+            .count();
+        if missing > 0 || !self.manifest().is_file() {
+            return Err(PipelineError::Incomplete {
+                folder: self.path.clone(),
+                missing,
+                shards,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// [`PipelineError::Io`] and [`PipelineError::Broken`].
+    pub fn record(&self) -> Result<RunRecord, PipelineError> {
+        let file = self.record_file();
+        let bytes = fs::read(&file).map_err(PipelineError::io(&file))?;
+        serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file))
+    }
+
+    /// Writes `run.json`.
+    pub(crate) fn write_record(&self, record: &RunRecord) -> Result<(), PipelineError> {
+        let file = self.record_file();
+        let mut json = serde_json::to_vec_pretty(record).map_err(PipelineError::broken(&file))?;
+        json.push(b'\n');
+        write_whole(&file, |out| out.write_all(&json))
+    }
+}
+
+fn remove_tables(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // What a store was writing when it was stopped ends in `.parquet#N`.
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if name.ends_with(".parquet") || name.contains(".parquet#") {
+            fs::remove_file(path)?;
+        }
+    }
+    // Others' files stay, and so does their folder.
+    match fs::remove_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => other,
+    }
+}
+
+/// The `.parquet` files of a folder, by name; none where the folder is missing.
+pub(crate) fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, PipelineError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(PipelineError::io(folder)(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(PipelineError::io(folder))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
+            files.push(path);
+        }
+    }
+    // Numbers are padded to five digits; shard 100,000 comes after shard 99,999 all the same.
+    files.sort_by(|a, b| (a.as_os_str().len(), a).cmp(&(b.as_os_str().len(), b)));
+    Ok(files)
+}
+
+/// Writes a file under a temporary name beside it and renames it whole.
+pub(crate) fn write_whole(
+    file: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), PipelineError> {
+    let folder = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(PipelineError::io(folder))?;
+    let attempt = || {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any program's files: the process's mask decides.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let temporary = builder
+            .prefix(".pomona-")
+            .suffix(".tmp")
+            .tempfile_in(folder)?;
+        let mut out = std::io::BufWriter::new(temporary);
+        write(&mut out)?;
+        let temporary = out
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(file).map_err(|error| error.error)?;
+        Ok(())
+    };
+    attempt().map_err(PipelineError::io(file))
+}

@@ -1,0 +1,43 @@
+//! What are the steps of a run, and what is on disk after each?
+//!
+//! A run folder holds, after [`extract`]: `manifest.parquet`, `features/`, `thumbnails/` and the ledger `images/`;
+//! after [`fit`]: `model.pomona`; after [`reduce`]: `reduced/` and `results.csv`; after [`report`]: `report.html`.
+//! `run.json` tells what was done so far. Everything appears whole or not at all. [`run`] does all four.
+
+pub mod assets;
+
+mod error;
+mod events;
+mod extract;
+mod fit;
+mod folder;
+mod input;
+mod manifest;
+mod memory;
+mod model;
+mod query;
+mod record;
+mod reduce;
+mod report;
+mod results;
+mod run;
+mod self_test;
+mod why;
+
+pub use error::PipelineError;
+pub use events::{Event, Observer, Progress, Silent};
+pub use extract::{ExtractSettings, Extracted, OnError, extract};
+pub use fit::{FitRequest, fit};
+pub use folder::{Overwrite, RunFolder};
+pub use input::FeatureInput;
+pub use model::{DataFingerprint, Extraction, ModelFile};
+pub use query::{QueryFormat, query};
+pub use record::{RunRecord, StageRecord};
+pub use reduce::{ReduceRequest, Reduced, reduce};
+pub use report::report;
+pub use run::{
+    Context, DEFAULT_BACKBONE, ExtractorRequest, RunOutcome, RunSettings, Steps, extractor_for,
+    extractor_like, run,
+};
+pub use self_test::SelfTest;
+pub use why::{Explanation, why};

@@ -1,0 +1,188 @@
+//! Features and a model to components.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::prelude::col;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use pomona_engine::{
+    EngineError, Grouping, ParquetTable, ShardDone, ShardFiles, ShardWrite, reduce_function,
+};
+
+use crate::error::PipelineError;
+use crate::events::Event;
+use crate::folder::parquet_files;
+use crate::input::FeatureInput;
+use crate::model::{Extraction, ModelFile};
+use crate::results;
+use crate::run::Context;
+
+/// What to reduce, and where to.
+#[derive(Debug, Clone)]
+pub struct ReduceRequest<'a> {
+    /// The features.
+    pub input: &'a FeatureInput,
+    /// The model.
+    pub model: &'a ModelFile,
+    /// Folder for `reduced/` and `results.csv`.
+    pub out: &'a Path,
+    /// Folder for one CSV file an image, where that is wanted.
+    pub per_image_csv: Option<&'a Path>,
+}
+
+/// What a reduction wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reduced {
+    /// `results.csv`
+    pub csv: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+    /// Seconds for `reduced/`.
+    pub reduce_seconds: f64,
+    /// Seconds for the CSV files.
+    pub write_seconds: f64,
+}
+
+/// Projects features onto the model's components: one `reduced/reduced-NNNNN.parquet` a file of features, then
+/// `results.csv`, sorted by path.
+///
+/// # Errors
+/// [`PipelineError::Mismatch`] where the features are not of the model's kind.
+pub async fn reduce(
+    context: &Context,
+    request: &ReduceRequest<'_>,
+) -> Result<Reduced, PipelineError> {
+    let started = Instant::now();
+    context
+        .observer
+        .event(&Event::StageStarted { stage: "reduce" });
+    let ReduceRequest {
+        input, model, out, ..
+    } = request;
+    if let (Some(expected), Some(got)) = (&model.extraction, &input.extraction()) {
+        expected.check_same(got)?;
+    }
+    let expected = model.reducer.input_columns();
+    let got = input.feature_count(context).await?;
+    if got != expected {
+        return Err(PipelineError::Mismatch {
+            what: "the features are of another length",
+            expected: format!("{expected} values"),
+            got: format!("{got} values"),
+        });
+    }
+    clear_reduced(out)?;
+    std::fs::create_dir_all(out).map_err(PipelineError::io(out))?;
+    let rows = context
+        .until_cancelled(write_shards(context, request))
+        .await?;
+    let reduce_seconds = started.elapsed().as_secs_f64();
+    context.observer.event(&Event::StageFinished {
+        stage: "reduce",
+        seconds: reduce_seconds,
+        items: rows,
+    });
+
+    let started = Instant::now();
+    context
+        .observer
+        .event(&Event::StageStarted { stage: "write" });
+    let csv = out.join("results.csv");
+    let written = context
+        .until_cancelled(results::write(
+            context,
+            out,
+            model,
+            &csv,
+            request.per_image_csv,
+        ))
+        .await?;
+    let write_seconds = started.elapsed().as_secs_f64();
+    context.observer.event(&Event::StageFinished {
+        stage: "write",
+        seconds: write_seconds,
+        items: written,
+    });
+    Ok(Reduced {
+        csv,
+        rows,
+        reduce_seconds,
+        write_seconds,
+    })
+}
+
+/// Removes what an earlier reduction left: a file fewer than before must not leave the old one among the new.
+fn clear_reduced(out: &Path) -> Result<(), PipelineError> {
+    let csv = out.join("results.csv");
+    let old = parquet_files(&out.join("reduced"))?;
+    for file in old.iter().chain(csv.exists().then_some(&csv)) {
+        std::fs::remove_file(file).map_err(PipelineError::io(file))?;
+    }
+    Ok(())
+}
+
+async fn write_shards(
+    context: &Context,
+    request: &ReduceRequest<'_>,
+) -> Result<u64, PipelineError> {
+    let ReduceRequest {
+        input, model, out, ..
+    } = request;
+    let store: Arc<dyn ObjectStore> =
+        Arc::new(LocalFileSystem::new_with_prefix(out).map_err(EngineError::from)?);
+    let reducer = Arc::new(model.reducer.clone());
+    let metadata = model
+        .extraction
+        .as_ref()
+        .map_or_else(BTreeMap::new, Extraction::metadata);
+    let indices: Vec<u32> = (0..u32::try_from(input.files.len()).unwrap_or(u32::MAX)).collect();
+    // All partitions of a plan run at once: a few at a time bound the memory.
+    let at_once = context.workers.max(1) * 2;
+    let mut reduced = 0;
+    for (files, indices) in input.files.chunks(at_once).zip(indices.chunks(at_once)) {
+        let table = ParquetTable::open(&context.session, files, Grouping::FileEach).await?;
+        let rows = context.session.read_table(Arc::new(table))?.select(vec![
+            col("path"),
+            col("label"),
+            reduce_function(Arc::clone(&reducer))
+                .call(vec![col(input.column())])
+                .alias("components"),
+        ])?;
+        let plan = ShardWrite::plan(
+            rows.into_unoptimized_plan(),
+            Arc::clone(&store),
+            indices.to_vec(),
+            ShardFiles::Reduction {
+                component_count: reducer.output_columns(),
+                metadata: metadata.clone(),
+            },
+        )?;
+        let done = context
+            .session
+            .execute_logical_plan(plan)
+            .await?
+            .collect()
+            .await?;
+        reduced += done
+            .iter()
+            .flat_map(ShardDone::read)
+            .map(|shard| shard.ok)
+            .sum::<u64>();
+    }
+    Ok(reduced)
+}
+
+/// The table of components below `out`.
+pub(crate) async fn reduced_table(
+    context: &Context,
+    out: &Path,
+    grouping: Grouping,
+) -> Result<Arc<ParquetTable>, PipelineError> {
+    let files = parquet_files(&out.join("reduced"))?;
+    Ok(Arc::new(
+        ParquetTable::open(&context.session, &files, grouping).await?,
+    ))
+}
