@@ -12,8 +12,11 @@ pub(crate) struct Failure {
     pub(crate) causes: Vec<String>,
     /// What to do about it.
     pub(crate) hint: Option<String>,
-    is_input: bool,
+    exit_code: u8,
 }
+
+/// As shells report a program that was interrupted.
+const INTERRUPTED: u8 = 130;
 
 impl Failure {
     /// The input's fault, in one sentence.
@@ -21,7 +24,7 @@ impl Failure {
         Self {
             causes: vec![text.into()],
             hint: None,
-            is_input: true,
+            exit_code: 1,
         }
     }
 
@@ -31,12 +34,12 @@ impl Failure {
         self
     }
 
-    /// 1 where the input is at fault, 2 where the program or the machine is.
+    /// 1 where the input is at fault, 2 where the program or the machine is, 130 after Ctrl-C.
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.is_input { 1 } else { 2 }
+        self.exit_code
     }
 
-    fn of(error: &(dyn Error + 'static), hint: Option<String>, is_input: bool) -> Self {
+    fn of(error: &(dyn Error + 'static), hint: Option<String>, exit_code: u8) -> Self {
         let mut causes = vec![error.to_string()];
         let mut source = error.source();
         while let Some(cause) = source {
@@ -50,14 +53,19 @@ impl Failure {
         Self {
             causes,
             hint,
-            is_input,
+            exit_code,
         }
     }
 }
 
 impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
-        Self::of(&error, error.hint(), error.is_input())
+        let exit_code = match &error {
+            PipelineError::Interrupted => INTERRUPTED,
+            error if error.is_input() => 1,
+            _ => 2,
+        };
+        Self::of(&error, error.hint(), exit_code)
     }
 }
 
@@ -75,12 +83,12 @@ impl From<pomona_pipeline::assets::AssetError> for Failure {
 
 impl From<pomona_demo::DemoError> for Failure {
     fn from(error: pomona_demo::DemoError) -> Self {
-        Self::of(&error, None, true)
+        Self::of(&error, None, 1)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::of(&error, None, false)
+        Self::of(&error, None, 2)
     }
 }

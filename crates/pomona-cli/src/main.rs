@@ -5,6 +5,8 @@ mod commands;
 mod failure;
 mod progress;
 
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -14,11 +16,30 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.print();
+            // Help and version are asked for; anything else that was typed wrong is the input's fault.
+            return ExitCode::from(u8::from(told.use_stderr()));
+        }
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!(" ({}:{})", at.file(), at.line()));
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "error: the program met something it does not expect{place}\nhint: please report this with the command \
+             that led to it; nothing half-written was left under a finished name"
+        );
+    }));
     let reporter = Reporter::new(cli.output.quiet, cli.output.json);
-    match dispatch(cli, &reporter) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+    match catch_unwind(AssertUnwindSafe(|| dispatch(cli, &reporter))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        // What broke was told by the panic itself; the run folder holds nothing half-written.
+        Err(_) => ExitCode::from(2),
+        Ok(Err(failure)) => {
             reporter.failure(&failure);
             ExitCode::from(failure.exit_code())
         }

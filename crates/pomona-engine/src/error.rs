@@ -73,6 +73,12 @@ pub enum EngineError {
     /// Moments or a reduction failed.
     #[error("the numbers could not be summarised")]
     Learn(#[from] pomona_learn::LearnError),
+    /// A file is no Parquet file, or only the beginning of one.
+    #[error("{} is not a whole Parquet file", path.display())]
+    NotParquet {
+        /// The file.
+        path: PathBuf,
+    },
     /// A column does not hold lists of floats.
     #[error("{operation}: expected a list of floats, got {got}")]
     NotAListOfFloats {

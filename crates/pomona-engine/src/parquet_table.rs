@@ -1,5 +1,7 @@
 //! Parquet files as a table whose partitions follow from the files alone.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,11 +57,14 @@ impl ParquetTable {
         let store = session.runtime_env().object_store(&url)?;
         let mut metas = Vec::with_capacity(files.len());
         for file in files {
+            check_footer(file)?;
             metas.push(store.head(&absolute(file)?).await?);
         }
         let schema = ParquetFormat::default()
             // Plain strings: what is read is written again, for every reader.
             .with_force_view_types(false)
+            // The metadata says how features came to be.
+            .with_skip_metadata(false)
             .infer_schema(&state, &store, metas.get(..1).unwrap_or_default())
             .await?;
         let run = match grouping {
@@ -85,6 +90,32 @@ impl ParquetTable {
     #[must_use]
     pub fn partitions(&self) -> usize {
         self.groups.len()
+    }
+}
+
+/// Refuses a file whose last bytes are no Parquet footer: a truncated or foreign file is then told as such.
+fn check_footer(file: &Path) -> std::result::Result<(), EngineError> {
+    const MAGIC: &[u8; 4] = b"PAR1";
+    let io = |source| EngineError::Io {
+        path: file.to_owned(),
+        source,
+    };
+    let mut opened = File::open(file).map_err(io)?;
+    let size = opened.metadata().map_err(io)?.len();
+    let mut footer = [0; 8];
+    let is_whole = size >= 12 && {
+        opened.seek(SeekFrom::End(-8)).map_err(io)?;
+        opened.read_exact(&mut footer).map_err(io)?;
+        let [a, b, c, d, magic @ ..] = footer;
+        // The footer and the magic at both ends must fit.
+        magic == *MAGIC && u64::from(u32::from_le_bytes([a, b, c, d])) + 12 <= size
+    };
+    if is_whole {
+        Ok(())
+    } else {
+        Err(EngineError::NotParquet {
+            path: file.to_owned(),
+        })
     }
 }
 

@@ -25,6 +25,10 @@ pub struct RunRecord {
     pub stages: Vec<StageRecord>,
     /// Images with features, over the seconds of the extraction.
     pub images_per_second: f64,
+    /// Where the threads of the extraction spent their time, added up over them; seconds: `prepare` (hashing,
+    /// decoding, preparing, resizing) and `network`.
+    #[serde(default)]
+    pub thread_seconds: BTreeMap<String, f64>,
     /// Share of the variance that each component explains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub explained_variance_ratio: Vec<f64>,

@@ -261,6 +261,10 @@ pub async fn run(
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());
     record.images_per_second = extracted.ok() as f64 / extracted.seconds.max(1e-9);
+    record.thread_seconds = BTreeMap::from([
+        ("prepare".to_owned(), extracted.prepare_seconds),
+        ("network".to_owned(), extracted.network_seconds),
+    ]);
     record.finished = now();
     folder.write_record(&record)?;
     if steps == Steps::Extract {

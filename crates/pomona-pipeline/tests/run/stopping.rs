@@ -1,0 +1,185 @@
+//! What stops a run, and what is then left.
+
+use std::fs;
+
+use pomona_engine::{EngineError, ImageSource};
+use pomona_image::Limits;
+use pomona_pipeline::{FeatureInput, OnError, Overwrite, PipelineError, RunFolder, Steps};
+
+use crate::support::{Place, context, files, request, run, settings, sql};
+
+#[test]
+fn an_interrupted_run_leaves_nothing_that_looks_finished() {
+    let place = Place::with_photos(4, 0, false);
+    let out = place.path("run");
+    let context = context(1);
+    let source = ImageSource::folder(&place.path("photos")).unwrap();
+    let folder = RunFolder::create(&out, Overwrite::Refuse).unwrap();
+    let cancel = context.cancel.clone();
+    let ledger = out.join("images");
+    // Stopped when the first shard is done.
+    let watcher = std::thread::spawn(move || {
+        while fs::read_dir(&ledger).map_or(0, Iterator::count) == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        cancel.cancel();
+    });
+    let stopped = context.runtimes.block_on(async {
+        pomona_pipeline::run(
+            &context,
+            &source,
+            &request(),
+            &settings(),
+            &folder,
+            Steps::All,
+        )
+        .await
+    });
+    watcher.join().unwrap();
+    assert!(
+        matches!(stopped, Err(PipelineError::Interrupted)),
+        "{stopped:?}"
+    );
+    let left = files(&out);
+    assert!(
+        left.iter().any(|file| file.starts_with("images/")),
+        "{left:?}"
+    );
+    for whole in ["run.json", "model.pomona", "results.csv", "report.html"] {
+        assert!(!left.iter().any(|file| file == whole), "{left:?}");
+    }
+    // Whatever is there is whole: every file under its own name can be read, and every shard of the ledger has features.
+    for shard in left
+        .iter()
+        .filter_map(|file| file.strip_prefix("images/images-"))
+    {
+        assert!(
+            left.contains(&format!("features/features-{shard}")),
+            "{left:?}"
+        );
+    }
+    sql(&out, "SELECT count(*) FROM images");
+    // And nobody takes it for a run.
+    let opened = context
+        .runtimes
+        .block_on(FeatureInput::open(&context, &out));
+    assert!(
+        matches!(opened, Err(PipelineError::Incomplete { .. })),
+        "{opened:?}"
+    );
+}
+
+#[test]
+fn a_taken_folder_is_refused_and_replacing_touches_nothing_else() {
+    let place = Place::with_photos(1, 0, false);
+    let out = place.path("run");
+    run(2, &place.path("photos"), &out, &settings(), Steps::Extract).unwrap();
+    let again = run(2, &place.path("photos"), &out, &settings(), Steps::Extract);
+    assert!(matches!(again, Err(PipelineError::FolderTaken { .. })));
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    fs::write(out.join("images/notes.txt"), "mine").unwrap();
+    RunFolder::create(&out, Overwrite::Replace).unwrap();
+    assert_eq!(files(&out), ["images/notes.txt", "notes.txt"]);
+}
+
+#[test]
+fn the_first_failure_stops_where_that_is_asked_for() {
+    let place = Place::with_photos(1, 0, true);
+    let mut settings = settings();
+    settings.extract.on_error = OnError::Fail;
+    match run(
+        2,
+        &place.path("photos"),
+        &place.path("run"),
+        &settings,
+        Steps::All,
+    ) {
+        Err(PipelineError::Engine(EngineError::ImageFailed { path, .. })) => {
+            assert!(path.starts_with("Troubles/Pear/"), "{path}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!place.path("run").join("run.json").exists());
+}
+
+#[test]
+fn nothing_to_read_and_nothing_readable_are_told_apart() {
+    let place = Place::with_photos(1, 0, false);
+    fs::create_dir_all(place.path("empty/.hidden")).unwrap();
+    fs::write(place.path("empty/.hidden/a.jpg"), b"x").unwrap();
+    let empty = run(
+        1,
+        &place.path("empty"),
+        &place.path("run-1"),
+        &settings(),
+        Steps::All,
+    );
+    assert!(
+        matches!(empty, Err(PipelineError::NothingToDo { .. })),
+        "{empty:?}"
+    );
+    fs::create_dir_all(place.path("texts")).unwrap();
+    fs::write(place.path("texts/a.jpg"), b"no image").unwrap();
+    let out = place.path("run-2");
+    let unreadable = run(1, &place.path("texts"), &out, &settings(), Steps::All);
+    assert!(
+        matches!(unreadable, Err(PipelineError::NothingToDo { .. })),
+        "{unreadable:?}"
+    );
+    // The ledger says why.
+    assert_eq!(
+        sql(&out, "SELECT status FROM images")[0]["status"],
+        "not_an_image"
+    );
+}
+
+#[test]
+fn limits_and_vanished_files_are_recorded() {
+    let place = Place::with_photos(1, 0, false);
+    let photos = place.path("photos");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere.jpg", photos.join("Training/Kiwi/dangling.jpg")).unwrap();
+    let context = context(2);
+    let source = ImageSource::folder(&photos).unwrap();
+    let folder = RunFolder::create(&place.path("run"), Overwrite::Refuse).unwrap();
+    let mut request = request();
+    request.limits = Limits {
+        max_pixels: 9_999,
+        max_bytes: 3_000,
+    };
+    let mut settings = settings();
+    settings.extract.fetch.max_object_bytes = request.limits.max_bytes;
+    let outcome = context
+        .runtimes
+        .block_on(async {
+            pomona_pipeline::run(
+                &context,
+                &source,
+                &request,
+                &settings,
+                &folder,
+                Steps::Extract,
+            )
+            .await
+        })
+        .unwrap();
+    assert_eq!(outcome.extracted.counts["too_large"], 32);
+    let reasons = sql(
+        &place.path("run"),
+        "SELECT size_bytes, error, content_sha256 FROM images WHERE status = 'too_large'",
+    );
+    for row in reasons {
+        // Larger files are not even fetched.
+        let is_fetched = row["size_bytes"].as_i64().unwrap() <= 3_000;
+        assert_eq!(row["content_sha256"].is_string(), is_fetched, "{row}");
+        assert!(
+            row["error"]
+                .as_str()
+                .unwrap()
+                .contains(if is_fetched { "pixels" } else { "bytes" }),
+            "{row}"
+        );
+    }
+    #[cfg(unix)]
+    assert_eq!(outcome.extracted.counts["unreadable"], 1);
+}
