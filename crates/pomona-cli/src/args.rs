@@ -68,7 +68,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  pomona demo --out /tmp/demo --troubles")]
+  pomona demo --out demo --no-troubles")]
 pub(crate) struct DemoArgs {
     /// Folder for the photos and the run.
     #[arg(long, value_name = "DIR", default_value = "pomona-demo")]
@@ -94,7 +94,7 @@ pub(crate) struct RunArgs {
     pub(crate) extract: ExtractArgs,
     #[command(flatten)]
     pub(crate) fit: FitOptions,
-    /// Also write one CSV file an image: DIR/Reduced Features/<folder>/<name>_reduced_features.csv.
+    /// Also write one CSV file an image: `DIR/Reduced Features/FOLDER/NAME_reduced_features.csv`.
     #[arg(long, value_name = "DIR")]
     pub(crate) per_image_csv: Option<PathBuf>,
 }
@@ -130,7 +130,7 @@ pub(crate) struct ListingArgs {
     /// Take only files that match; may be given more than once. Without `/` it is matched against the name.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) glob: Vec<String>,
-    /// Where labels come from: `parent` folder, `regex:PATTERN` with a group (?<label>…), or `csv:FILE` of path,label.
+    /// Where labels come from: `parent` folder, `regex:PATTERN` with a group `(?<label>…)`, or `csv:FILE` of path,label.
     #[arg(long, value_name = "RULE", default_value_t)]
     pub(crate) label: LabelRuleText,
     /// Most images in a shard, the unit of work and of commit.
@@ -212,8 +212,9 @@ pub(crate) enum OnErrorArg {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Work")]
 pub(crate) struct WorkArgs {
-    /// Images worked on at once.  [default: the machine's cores]
+    /// Threads to work with.  [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Option<u32>,
 }
@@ -361,6 +362,14 @@ pub(crate) struct BackbonesAddArgs {
 pub(crate) struct BackbonesShowArgs {
     /// Name or ONNX file.
     pub(crate) name: String,
+    /// Normalisation of pixels: -1..1, 0..1, imagenet or raw.  [default: the network's own]
+    #[arg(
+        long,
+        value_name = "PRESET",
+        alias = "normalize",
+        allow_hyphen_values = true
+    )]
+    pub(crate) normalise: Option<String>,
     /// Tensor to take as features.
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,

@@ -1,5 +1,7 @@
 //! The program as a person meets it: what is typed, what is said, and the exit status.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

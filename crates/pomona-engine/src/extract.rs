@@ -134,6 +134,7 @@ impl ExtractCounters {
 /// Everything that decides what one image becomes.
 pub struct Extractor {
     backbone: Backbone,
+    reference: String,
     preparation: Preparation,
     limits: Limits,
     thumbnail_px: u32,
@@ -165,12 +166,13 @@ struct Pixels {
 }
 
 impl Extractor {
-    /// Prepares `workers` threads that share `backbone`; thumbnails fit into `thumbnail_px` squared.
+    /// Prepares `workers` threads that share `backbone`, which was asked for as `reference`; thumbnails fit into `thumbnail_px` squared.
     ///
     /// # Errors
     /// [`EngineError::Threads`].
     pub fn new(
         backbone: Backbone,
+        reference: String,
         preparation: Preparation,
         limits: Limits,
         thumbnail_px: u32,
@@ -183,6 +185,7 @@ impl Extractor {
             .map_err(|error| EngineError::Threads(Box::new(error)))?;
         Ok(Self {
             backbone,
+            reference,
             preparation,
             limits,
             thumbnail_px,
@@ -195,6 +198,12 @@ impl Extractor {
     #[must_use]
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    /// How the network was asked for: its name or its file.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        &self.reference
     }
 
     /// The steps between decoding and resizing.

@@ -184,6 +184,11 @@ impl PipelineError {
                 "paths are relative to the photos' folder; hidden files and what --glob leaves out are not listed"
                     .to_owned(),
             ),
+            Self::NotARun { .. } => Some("make one with `pomona run PHOTOS --out RUN`".to_owned()),
+            Self::Learn(_) => Some(
+                "the features are there: look at the failures with `pomona sql RUN \"SELECT path, status, error FROM images\"`"
+                    .to_owned(),
+            ),
             Self::Query { .. } => Some(
                 "tables are images, features, reduced and thumbnails; only SELECT is allowed".to_owned(),
             ),

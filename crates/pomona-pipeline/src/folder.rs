@@ -164,10 +164,19 @@ impl RunFolder {
     /// Reads `run.json`.
     ///
     /// # Errors
-    /// [`PipelineError::Io`] and [`PipelineError::Broken`].
+    /// [`PipelineError::NotARun`], [`PipelineError::Io`] and [`PipelineError::Broken`].
     pub fn record(&self) -> Result<RunRecord, PipelineError> {
         let file = self.record_file();
-        let bytes = fs::read(&file).map_err(PipelineError::io(&file))?;
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(PipelineError::NotARun {
+                    folder: self.path.clone(),
+                    reason: "it has no run.json: its extraction did not end".to_owned(),
+                });
+            }
+            Err(error) => return Err(PipelineError::io(&file)(error)),
+        };
         serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file))
     }
 

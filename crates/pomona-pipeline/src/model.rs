@@ -17,8 +17,10 @@ use crate::self_test::SelfTest;
 /// How bytes became features: which network, and how images were prepared for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Extraction {
-    /// Name of the network, or its file as it was given.
+    /// Name of the network.
     pub backbone: String,
+    /// How it was asked for: its name, or its file's absolute path.
+    pub backbone_reference: String,
     /// SHA-256 of everything in the network that decides the features.
     pub backbone_sha256: String,
     /// The tensor that the features are.
@@ -43,6 +45,7 @@ impl Extraction {
         let input = network.input();
         Self {
             backbone: network.name().to_owned(),
+            backbone_reference: extractor.reference().to_owned(),
             backbone_sha256: network.hash().to_owned(),
             layer: network.layer().to_owned(),
             feature_count: network.feature_count(),

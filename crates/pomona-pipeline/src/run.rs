@@ -13,7 +13,7 @@ use pomona_learn::FitSettings;
 use pomona_vision::{Backbone, Network, NetworkOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::assets::{EngineChoice, choose_engine, open_backbone};
+use crate::assets::{AssetError, EngineChoice, choose_engine, open_backbone};
 use crate::error::PipelineError;
 use crate::events::{Event, Observer};
 use crate::extract::{ExtractSettings, Extracted, extract};
@@ -112,7 +112,7 @@ pub fn extractor_for(
                 .into(),
         });
     }
-    let network = open_network(request, fitted.map(|(extraction, ..)| extraction))?;
+    let (network, reference) = open_network(request, fitted.map(|(extraction, ..)| extraction))?;
     let preparation = match (&request.preparation, fitted) {
         (Some(asked), _) => asked.clone(),
         (None, Some((extraction, _, file))) => extraction.preparation(file)?,
@@ -127,6 +127,7 @@ pub fn extractor_for(
     let backbone = Backbone::new(network, engine, context.workers);
     let extractor = Extractor::new(
         backbone,
+        reference,
         preparation,
         request.limits,
         THUMBNAIL_PX,
@@ -148,10 +149,11 @@ pub fn extractor_like(
     request: &ExtractorRequest,
     extraction: &Extraction,
 ) -> Result<Arc<Extractor>, PipelineError> {
-    let network = open_network(request, Some(extraction))?;
+    let (network, reference) = open_network(request, Some(extraction))?;
     let (engine, _) = choose_engine(request.engine, request.library.as_deref())?;
     let extractor = Extractor::new(
         Backbone::new(network, engine, context.workers),
+        reference,
         extraction.preparation(Path::new(&extraction.backbone))?,
         request.limits,
         THUMBNAIL_PX,
@@ -161,28 +163,44 @@ pub fn extractor_like(
     Ok(Arc::new(extractor))
 }
 
+/// The network, and how it can be asked for again: its name, or its file's absolute path.
 fn open_network(
     request: &ExtractorRequest,
     fitted: Option<&Extraction>,
-) -> Result<Network, PipelineError> {
+) -> Result<(Network, String), PipelineError> {
     let asked = request.backbone.as_deref();
-    let Some(extraction) = fitted else {
-        return Ok(open_backbone(
-            asked.unwrap_or(DEFAULT_BACKBONE),
-            &request.network,
-        )?);
+    let name = asked
+        .or(fitted.map(|extraction| extraction.backbone_reference.as_str()))
+        .unwrap_or(DEFAULT_BACKBONE);
+    let reference = match std::fs::canonicalize(name) {
+        Ok(file) if file.is_file() => file.display().to_string(),
+        _ => name.to_owned(),
     };
-    let name = asked.unwrap_or(&extraction.backbone);
-    let network = open_backbone(name, &request.network)?;
-    if network.hash() == extraction.backbone_sha256 {
-        return Ok(network);
+    let is_plain = request.network == NetworkOptions::default();
+    if let (Some(extraction), true) = (fitted, is_plain) {
+        // As it was fitted: the layer and the preprocessing may have been asked for then.
+        let as_fitted = NetworkOptions {
+            layer: Some(extraction.layer.clone()),
+            preprocessing: Some(extraction.preprocessing.clone()),
+        };
+        let options = if name == DEFAULT_BACKBONE {
+            &request.network
+        } else {
+            &as_fitted
+        };
+        match open_backbone(name, options) {
+            Ok(network) if network.hash() == extraction.backbone_sha256 => {
+                return Ok((network, reference));
+            }
+            // Another network, which the caller tells as such.
+            Ok(_) | Err(AssetError::Vision(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if name == DEFAULT_BACKBONE {
+            return Ok((open_backbone(name, &as_fitted)?, reference));
+        }
     }
-    // The model may have been fitted with a layer or a preprocessing that was asked for then.
-    let as_fitted = NetworkOptions {
-        layer: Some(extraction.layer.clone()),
-        preprocessing: Some(extraction.preprocessing.clone()),
-    };
-    Ok(open_backbone(name, &as_fitted)?)
+    Ok((open_backbone(name, &request.network)?, reference))
 }
 
 /// The network inside the program.

@@ -13,7 +13,7 @@ use crate::{Preprocessing, VisionError};
 const USUAL_SIDE: u32 = 224;
 
 /// What may be said about an ONNX file beside the file itself.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkOptions {
     /// The tensor or node whose output are the features; found by itself where absent.
     pub layer: Option<String>,

@@ -64,7 +64,7 @@ fn add(args: &BackbonesAddArgs, reporter: &Reporter) -> Result<(), Failure> {
 fn show(args: &BackbonesShowArgs, reporter: &Reporter) -> Result<(), Failure> {
     let options = NetworkOptions {
         layer: args.layer.clone(),
-        preprocessing: None,
+        preprocessing: args.normalise.as_deref().map(normalise).transpose()?,
     };
     describe(&open_backbone(&args.name, &options)?, reporter);
     Ok(())

@@ -13,7 +13,7 @@ use crate::progress::Reporter;
 pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failure> {
     let model = ModelFile::load(&args.model)?;
     let context = context(args.work.workers(), reporter)?;
-    let reduced = context.runtimes.block_on(async {
+    let reduced = context.runtimes.block_on::<_, _, PipelineError>(async {
         let input = FeatureInput::open(&context, &args.features).await?;
         let request = ReduceRequest {
             input: &input,
@@ -21,7 +21,7 @@ pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failu
             out: &args.out,
             per_image_csv: args.per_image_csv.as_deref(),
         };
-        Ok::<_, PipelineError>(reduce_features(&context, &request).await?)
+        reduce_features(&context, &request).await
     })?;
     reporter.result(
         &reduced.csv.display().to_string(),

@@ -23,7 +23,7 @@ pub(crate) fn context(workers: usize, reporter: &Reporter) -> Result<Context, Fa
     let reporter = reporter.clone();
     context.runtimes.spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            reporter.say("stopping (what is finished is kept; again to stop at once)");
+            reporter.say("stopping; again to stop at once");
             cancel.cancel();
         }
         if tokio::signal::ctrl_c().await.is_ok() {

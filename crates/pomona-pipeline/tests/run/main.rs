@@ -1,5 +1,7 @@
 //! Runs on demonstration photos, from the folder to the report.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 mod contract;
 mod foreign;
 mod models;
