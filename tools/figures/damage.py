@@ -51,7 +51,7 @@ def chunk(name, data):
 def png_bomb(side):
     """A small file that claims side × side pixels, and holds some of them."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(3 * side + 1) * min(side, 64), 9)
+    pixels = zlib.compress(bytes(min(64 * (3 * side + 1), 8_000_000)), 9)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
@@ -61,6 +61,9 @@ def jpeg_bomb():
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = b"\xff\xff\xff\xff"
     return bytes(data)
+
+
+BOMBS = [png_bomb(side) for side in (20_000, 60_000, 2**31 - 1)]
 
 
 def flipped(data):
@@ -83,7 +86,7 @@ for number in range(count):
             # Garbage behind an honest beginning.
             data = GOOD[kind][:32] + data
     elif way == 8:
-        data = png_bomb(chance.choice([20_000, 60_000, 2**31 - 1])) if number % 20 == 8 else jpeg_bomb()
+        data = chance.choice(BOMBS) if number % 20 == 8 else jpeg_bomb()
     else:
         data = GOOD[chance.choice(KINDS)]
         kind = chance.choice(KINDS)
