@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 
 fn main() -> ExitCode {
+    send_nothing();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => {
@@ -44,6 +45,17 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Keeps ONNX Runtime from reporting to its maker: its official libraries do so by default, from the moment they are
+/// loaded, and read from the environment whether they may.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the library takes this setting from nowhere else in time"
+)]
+fn send_nothing() {
+    // SAFETY: the first thing the program does; no other thread runs.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
 fn dispatch(cli: Cli, reporter: &Reporter) -> Result<(), Failure> {

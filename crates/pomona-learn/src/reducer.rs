@@ -35,7 +35,9 @@ pub struct Reducer {
     pub explained_variance_ratio: Vec<f64>,
     /// Variance summed over all columns, scaled when the fit scaled.
     pub total_variance: f64,
-    /// Directions the rows of the fit span: at most D, and at most their number less one.
+    /// Directions in which the rows of the fit vary: at most their number less one, and at most the columns that are
+    /// not constant. Exact where all variances were worked out (a share of the variance was asked for, or D is below
+    /// 512); else that bound.
     pub rank: usize,
     /// Rows the fit saw.
     pub rows: u64,
@@ -67,16 +69,25 @@ impl Reducer {
                 .map(|column| scaler.factor(column))
                 .collect::<Vec<_>>()
         });
-        let matrix = covariance(&moments.settled(), factors.as_deref())?;
+        let mut matrix = covariance(&moments.settled(), factors.as_deref())?;
         let total_variance = trace(&matrix, columns);
         if total_variance == 0.0 {
             return Err(LearnError::NoVariance { rows });
         }
-        let eigen = Eigen::of(&matrix, columns)?;
+        let eigen = match asked {
+            Components::Count(count) => Eigen::leading(&mut matrix, columns, count)?,
+            Components::Share(_) => Eigen::of(&matrix, columns)?,
+        };
         drop(matrix);
 
-        let rank = rank(&eigen.values, rows);
-        let ratios: Vec<f64> = eigen.values[..rank]
+        let found = rank(&eigen.values, columns, rows);
+        // Past the values that were looked for, a direction has variance unless something rules it out.
+        let rank = if eigen.values.len() == columns {
+            found
+        } else {
+            found.max(rank_bound(&scaler, rows))
+        };
+        let ratios: Vec<f64> = eigen.values[..found]
             .iter()
             .map(|variance| variance / total_variance)
             .collect();
@@ -162,14 +173,24 @@ fn trace(matrix: &[f64], columns: usize) -> f64 {
 }
 
 /// Directions with variance: those above what rounding leaves in a null direction, and no more than n − 1.
-fn rank(variances: &[f64], rows: u64) -> usize {
+fn rank(variances: &[f64], columns: usize, rows: u64) -> usize {
     let largest = variances.first().copied().unwrap_or(0.0);
-    let floor = largest * variances.len() as f64 * f64::EPSILON;
+    let floor = largest * columns as f64 * f64::EPSILON;
     let spanned = variances
         .iter()
         .take_while(|&&variance| variance > floor)
         .count();
     spanned.min(usize::try_from(rows - 1).unwrap_or(usize::MAX))
+}
+
+/// More directions than this cannot have variance.
+fn rank_bound(scaler: &StandardScaler, rows: u64) -> usize {
+    let varying = scaler
+        .deviation
+        .iter()
+        .filter(|deviation| **deviation > 0.0)
+        .count();
+    varying.min(usize::try_from(rows - 1).unwrap_or(usize::MAX))
 }
 
 /// How far a sum of all shares may stay below what was asked for and still be rounding.

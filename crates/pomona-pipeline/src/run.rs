@@ -10,7 +10,7 @@ use datafusion::execution::context::SessionContext;
 use pomona_engine::{Extractor, ImageSource, Runtimes, SessionLimits, embedded_session};
 use pomona_image::{Limits, Preparation};
 use pomona_learn::FitSettings;
-use pomona_vision::{Backbone, Network, NetworkOptions};
+use pomona_vision::{Backbone, Engine, Network, NetworkOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::assets::{AssetError, EngineChoice, choose_engine, open_backbone};
@@ -112,14 +112,15 @@ pub fn extractor_for(
                 .into(),
         });
     }
-    let (network, reference) = open_network(request, fitted.map(|(extraction, ..)| extraction))?;
+    let (opened, engine) = open(request, fitted.map(|(extraction, ..)| extraction));
+    let (network, reference) = opened?;
     let preparation = match (&request.preparation, fitted) {
         (Some(asked), _) => asked.clone(),
         (None, Some((extraction, _, file))) => extraction.preparation(file)?,
         (None, None) => Preparation::default(),
     };
     let mut notes: Vec<String> = network.warnings().to_vec();
-    let (engine, fallback) = choose_engine(request.engine, request.library.as_deref())?;
+    let (engine, fallback) = engine?;
     notes.extend(fallback);
     for text in &notes {
         context.note(text);
@@ -149,8 +150,8 @@ pub fn extractor_like(
     request: &ExtractorRequest,
     extraction: &Extraction,
 ) -> Result<Arc<Extractor>, PipelineError> {
-    let (network, reference) = open_network(request, Some(extraction))?;
-    let (engine, _) = choose_engine(request.engine, request.library.as_deref())?;
+    let (opened, engine) = open(request, Some(extraction));
+    let ((network, reference), (engine, _)) = (opened?, engine?);
     let extractor = Extractor::new(
         Backbone::new(network, engine, context.workers),
         reference,
@@ -163,11 +164,29 @@ pub fn extractor_like(
     Ok(Arc::new(extractor))
 }
 
-/// The network, and how it can be asked for again: its name, or its file's absolute path.
-fn open_network(
-    request: &ExtractorRequest,
-    fitted: Option<&Extraction>,
-) -> Result<(Network, String), PipelineError> {
+/// A network, and how it can be asked for again: its name, or its file's absolute path.
+type Opened = Result<(Network, String), PipelineError>;
+/// An engine, and why it is not the one preferred.
+type Chosen = Result<(Arc<dyn Engine>, Option<String>), AssetError>;
+
+/// The network and the engine. Both read and hash large files, so they do it side by side.
+fn open(request: &ExtractorRequest, fitted: Option<&Extraction>) -> (Opened, Chosen) {
+    std::thread::scope(|scope| {
+        let choose = || choose_engine(request.engine, request.library.as_deref());
+        let choosing = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn_scoped(scope, choose);
+        let opened = open_network(request, fitted);
+        let chosen = match choosing {
+            // The thread's panic was told by the hook; the engine is tried once more here.
+            Ok(choosing) => choosing.join().unwrap_or_else(|_| choose()),
+            Err(_) => choose(),
+        };
+        (opened, chosen)
+    })
+}
+
+fn open_network(request: &ExtractorRequest, fitted: Option<&Extraction>) -> Opened {
     let asked = request.backbone.as_deref();
     let name = asked
         .or(fitted.map(|extraction| extraction.backbone_reference.as_str()))

@@ -29,6 +29,10 @@ pub struct OnnxRuntime {
 impl OnnxRuntime {
     /// Loads the library.
     ///
+    /// From version 1.29 on the official libraries report to their maker, unless the environment says
+    /// `ORT_DISABLE_TELEMETRY=1` when they are loaded: no option given later stops the first report. Programs set it
+    /// before they start threads, as Pomona's own does.
+    ///
     /// # Errors
     ///
     /// [`VisionError::Library`] where it is not an ONNX Runtime of version 1.24 or later,
@@ -51,7 +55,8 @@ impl OnnxRuntime {
                 })
             };
         }
-        let version = version(&library).map_err(failed)?;
+        // Kept until it is loaded for good: loading it twice takes twice as long.
+        let (version, _handle) = version(&library).map_err(failed)?;
         let environment = ort::init_from(&library)
             .map_err(|error| failed(error.into()))?
             .with_name("pomona")
@@ -137,7 +142,7 @@ impl Session for OrtSession {
 }
 
 /// Asks the library for its version; fails where it is no ONNX Runtime.
-fn version(library: &Path) -> Result<String, EngineError> {
+fn version(library: &Path) -> Result<(String, libloading::Library), EngineError> {
     // SAFETY: loading runs the library's initialisers; that it can be trusted is for whoever names the path.
     let handle = unsafe { libloading::Library::new(library) }?;
     // SAFETY: every ONNX Runtime exports `OrtGetApiBase` with this signature since version 1.0.
@@ -147,5 +152,6 @@ fn version(library: &Path) -> Result<String, EngineError> {
     let base = unsafe { base().as_ref() }.ok_or("it has no interface to offer")?;
     // SAFETY: the table's function returns a text that ends in zero and lives as long as the library.
     let version = unsafe { CStr::from_ptr((base.GetVersionString)()) };
-    Ok(version.to_str()?.to_owned())
+    let version = version.to_str()?.to_owned();
+    Ok((version, handle))
 }
