@@ -144,13 +144,7 @@ impl ImageSource {
             .min_depth(1)
             .follow_links(true)
             // A folder sorts as its name followed by `/`: then the walk gives paths in byte order, as object stores do.
-            .sort_by_key(|entry| {
-                let mut name = entry.file_name().as_encoded_bytes().to_vec();
-                if entry.file_type().is_dir() {
-                    name.push(b'/');
-                }
-                name
-            })
+            .sort_by(|one, other| sorted_name(one).cmp(sorted_name(other)))
             .into_iter()
             .filter_entry(move |entry| {
                 !entry.file_name().as_encoded_bytes().starts_with(b".")
@@ -159,7 +153,14 @@ impl ImageSource {
             .filter_map(move |entry| {
                 let listed = match entry {
                     Ok(entry) if entry.file_type().is_dir() => return None,
-                    Ok(entry) => describe(&root, &entry),
+                    Ok(entry) => {
+                        let (path, is_unicode) = relative(&root, entry.path());
+                        // Before it is looked at: a pattern may leave out most of a large folder.
+                        if !filter.takes(&path) {
+                            return None;
+                        }
+                        describe(&entry, path, is_unicode)
+                    }
                     Err(error) if error.loop_ancestor().is_some() => return None,
                     Err(error) => {
                         let path = error.path()?;
@@ -173,7 +174,7 @@ impl ImageSource {
                             Some(io) => io.to_string(),
                             None => "it cannot be listed".to_owned(),
                         };
-                        unlisted(&root, path, reason)
+                        unlisted(relative(&root, path).0, reason)
                     }
                 };
                 filter.takes(&listed.path).then(|| ListedImage {
@@ -210,9 +211,9 @@ fn relative(root: &FilePath, path: &FilePath) -> (String, bool) {
     (parts.join("/"), is_unicode)
 }
 
-fn unlisted(root: &FilePath, path: &FilePath, reason: String) -> ListedImage {
+fn unlisted(path: String, reason: String) -> ListedImage {
     ListedImage {
-        path: relative(root, path).0,
+        path,
         label: None,
         size_bytes: 0,
         last_modified_micros: 0,
@@ -220,12 +221,21 @@ fn unlisted(root: &FilePath, path: &FilePath, reason: String) -> ListedImage {
     }
 }
 
-fn describe(root: &FilePath, entry: &walkdir::DirEntry) -> ListedImage {
+/// Its name, with the `/` that follows where it is a folder.
+fn sorted_name(entry: &walkdir::DirEntry) -> impl Iterator<Item = &u8> {
+    let end: &[u8] = if entry.file_type().is_dir() {
+        b"/"
+    } else {
+        b""
+    };
+    entry.file_name().as_encoded_bytes().iter().chain(end)
+}
+
+fn describe(entry: &walkdir::DirEntry, path: String, is_unicode: bool) -> ListedImage {
     let metadata = match entry.metadata() {
         Ok(metadata) => metadata,
-        Err(error) => return unlisted(root, entry.path(), error.to_string()),
+        Err(error) => return unlisted(path, error.to_string()),
     };
-    let (path, is_unicode) = relative(root, entry.path());
     let problem = if !is_unicode {
         Some("its name is not valid Unicode: rename it".to_owned())
     } else if !metadata.is_file() {

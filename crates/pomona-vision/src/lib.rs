@@ -13,6 +13,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`orb`] is the other road: key points and binary descriptors, as OpenCV finds them.
+//!
 //! Not for files: the one path used here is that of the ONNX Runtime library.
 
 mod backbone;
@@ -22,6 +24,7 @@ mod error;
 mod network;
 mod onnx;
 mod onnx_runtime;
+pub mod orb;
 mod preprocessing;
 mod pure_rust;
 

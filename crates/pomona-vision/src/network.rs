@@ -106,8 +106,18 @@ impl Network {
             Dimension::Open => None,
         };
         let found = Cut::find(name, &graph, options.layer.as_deref())?;
-        let one = |tensor: &str| cut(&graph, tensor, shape(input, Some(batch.unwrap_or(1))));
-        let bytes_to_features = cut(&graph, &found.tensor, shape(input, batch));
+        let fed = |tensor: &str| match graph.channels_first_input(tensor) {
+            Some(_) => InputSpec {
+                layout: Layout::Nchw,
+                ..input
+            },
+            None => input,
+        };
+        let one = |tensor: &str| {
+            let images = Some(batch.unwrap_or(1));
+            cut(&graph, tensor, shape(fed(tensor), images))
+        };
+        let bytes_to_features = cut(&graph, &found.tensor, shape(fed(&found.tensor), batch));
         let images = batch.unwrap_or(1);
         let values = |tensor: &str| -> Result<Vec<usize>, VisionError> {
             pure_rust::image_shape(&one(tensor), images).map_err(|source| {
@@ -139,9 +149,9 @@ impl Network {
         Ok(Self {
             name: name.to_owned(),
             hash,
-            layer: found.tensor,
             feature_count,
-            input,
+            input: fed(&found.tensor),
+            layer: found.tensor,
             batch,
             preprocessing,
             warnings,

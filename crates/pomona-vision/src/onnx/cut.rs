@@ -71,15 +71,17 @@ impl Cut {
 }
 
 /// The graph up to `tensor` as an ONNX file that takes `shape`; `None` is a batch of any size.
+///
+/// It takes the channels first where [`Graph::channels_first_input`] allows it, and `shape` says so.
 pub(crate) fn cut(graph: &Graph, tensor: &str, shape: [Option<u32>; 4]) -> Vec<u8> {
+    let input = graph
+        .channels_first_input(tensor)
+        .unwrap_or(&graph.input.name);
     let mut needed: HashSet<&str> = HashSet::from([tensor]);
     let mut kept = vec![false; graph.nodes.len()];
     for (index, node) in graph.nodes.iter().enumerate().rev() {
-        if node
-            .output
-            .iter()
-            .any(|output| needed.contains(output.as_str()))
-        {
+        let is_needed = |output: &String| output != input && needed.contains(output.as_str());
+        if node.output.iter().any(is_needed) {
             kept[index] = true;
             needed.extend(reads(node));
         }
@@ -121,11 +123,7 @@ pub(crate) fn cut(graph: &Graph, tensor: &str, shape: [Option<u32>; 4]) -> Vec<u
         name: graph.raw.name.clone(),
         initializer,
         sparse_initializer,
-        input: vec![
-            tensor_value(&graph.input.name, Some(shape))
-                .encode_to_vec()
-                .into(),
-        ],
+        input: vec![tensor_value(input, Some(shape)).encode_to_vec().into()],
         output: vec![tensor_value(tensor, None).encode_to_vec().into()],
         // The shapes in the file may be those of another batch; engines infer their own.
         value_info: Vec::new(),

@@ -123,6 +123,22 @@ impl Graph {
             })
     }
 
+    /// The tensor with the channels second that the input becomes before anything else, where that is all that the
+    /// input is for and `tensor` is another: fed with it, a graph needs not turn every image.
+    pub(crate) fn channels_first_input(&self, tensor: &str) -> Option<&str> {
+        let mut readers = self
+            .nodes
+            .iter()
+            .filter(|node| reads(node).any(|name| name == self.input.name));
+        let (first, None) = (readers.next()?, readers.next()) else {
+            return None;
+        };
+        match first.output.as_slice() {
+            [turned] if self.moves_channels_first() && turned != tensor => Some(turned),
+            _ => None,
+        }
+    }
+
     /// The inputs of a node that follow from the image.
     pub(super) fn dynamic_inputs<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a str> {
         node.input

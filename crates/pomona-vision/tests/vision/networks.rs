@@ -45,13 +45,31 @@ fn input_is_read_from_the_graph() {
         .input();
     assert_eq!(
         (input.layout, input.height, input.width),
-        (Layout::Nhwc, 224, 224)
+        // It takes the channels last and turns them first of all: it is fed what it turns them into.
+        (Layout::Nchw, 224, 224)
     );
     assert_eq!(
         network("batch_of_two", None).unwrap().fixed_batch(),
         Some(2)
     );
     assert_eq!(network("gemm", None).unwrap().fixed_batch(), None);
+}
+
+#[test]
+fn channels_last_are_fed_last_where_the_turned_image_is_what_is_asked_for() {
+    let network = network("matmul", Some("turned")).unwrap();
+    assert_eq!(network.input().layout, Layout::Nhwc);
+    let image = drawn(0);
+    let pixels = image.pixels();
+    for engine in engines() {
+        let backbone = Backbone::new(network.clone(), engine, 1);
+        let features = backbone.features(std::slice::from_ref(&image)).unwrap();
+        for (at, feature) in features.iter().enumerate() {
+            let (channel, pixel) = (at / 256, at % 256);
+            let expected = (f32::from(pixels[pixel * 3 + channel]) - 127.5) / 127.5;
+            assert_eq!(*feature, expected, "{at}");
+        }
+    }
 }
 
 #[test]

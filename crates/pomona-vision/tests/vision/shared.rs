@@ -18,7 +18,8 @@ fn the_shared_network_is_read() {
     let network = Network::from_onnx("mobilenet_v2", &bytes, &NetworkOptions::default()).unwrap();
     assert_eq!(network.feature_count(), 1280);
     assert_eq!(network.layer(), "global_average_pooling2d");
-    assert_eq!(network.input().layout, Layout::Nhwc);
+    // Keras has the channels last; the graph begins by turning them, which is left out.
+    assert_eq!(network.input().layout, Layout::Nchw);
     assert_eq!(network.preprocessing(), &"-1..1".parse().unwrap());
     let options = NetworkOptions {
         layer: Some("Conv__583".to_owned()),
