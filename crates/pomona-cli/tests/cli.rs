@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -312,4 +313,56 @@ fn an_interrupt_ends_cleanly() {
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
     assert!(!at.join("run/run.json").exists());
+}
+
+/// The official libraries of ONNX Runtime keep an identifier and a queue of reports in the user's cache folder, and
+/// send them to their maker, unless they are told not to before they are loaded.
+#[test]
+fn onnx_runtime_keeps_nothing_to_report() {
+    let Some(library) = std::env::var_os("POMONA_ORT_LIBRARY") else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: POMONA_ORT_LIBRARY does not say where ONNX Runtime is"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let photos = folder.path().join("photos");
+    let settings = pomona_demo::DemoSettings {
+        per_label_training: 1,
+        per_label_test: 0,
+        ..pomona_demo::DemoSettings::default()
+    };
+    pomona_demo::render(&photos, &settings, &mut |_, _| {}).unwrap();
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let arguments = [
+        "extract",
+        "photos",
+        "--out",
+        "run",
+        "--engine",
+        "onnx-runtime",
+        "--glob",
+        "*/K*/*",
+    ];
+    // A bare environment: on servers that test software the library is silent by itself.
+    let output = Command::new(env!("CARGO_BIN_EXE_pomona"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_clear()
+        .env("HOME", &home)
+        .env("POMONA_ORT_LIBRARY", library)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let kept: Vec<_> = std::fs::read_dir(&home)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(kept.is_empty(), "{kept:?}");
 }
