@@ -33,10 +33,11 @@ const CLASSES: [&str; 7] = [
 
 impl Place {
     pub(crate) fn prepare() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("the repository's root")?
-            .to_owned();
+        // Asked for when it runs: where two checkouts share a target folder, the one that built may be gone.
+        let root = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map(PathBuf::from)
+            .and_then(|package| package.parent().map(Path::to_owned))
+            .context("start it with `cargo xtask`")?;
         let pomona = build(&root, &["--package", "pomona-cli", "--bin", "pomona"])?;
         let python = environment(&root)?;
         let shared = match std::env::var_os("POMONA_SHARED") {

@@ -45,7 +45,7 @@ unsafe impl GlobalAlloc for Watching {
 static ALLOCATOR: Watching = Watching;
 
 fn photo(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references/photos");
+    let folder = Path::new("tests/references/photos");
     std::fs::read(folder.join(name)).unwrap()
 }
 

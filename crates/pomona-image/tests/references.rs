@@ -6,7 +6,7 @@
     reason = "helpers of tests say what they expect by failing"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pomona_image::{DecodeError, Kernel, Limits, Preparation, RgbImage, decode, resize};
 
@@ -23,7 +23,7 @@ struct Case {
 }
 
 fn references() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references")
+    PathBuf::from("tests/references")
 }
 
 fn cases() -> Vec<Case> {

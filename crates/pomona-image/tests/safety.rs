@@ -9,7 +9,7 @@ use std::path::Path;
 use pomona_image::{DecodeError, Excess, Limits, decode};
 
 fn photos() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/references/photos");
+    let folder = Path::new("tests/references/photos");
     let mut photos: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| {

@@ -16,8 +16,15 @@ use crate::model::ModelFile;
 use crate::run::Context;
 use crate::self_test::SelfTest;
 
-/// Partial sums of moments at once. Fixed: results then do not depend on the machine, not even in the last bit.
+/// Partial sums of moments at once, at most. It follows from the input alone: results then do not depend on the
+/// machine, not even in the last bit.
 const PARTITIONS: usize = 4;
+/// Files that are worth a partial sum of their own: passing one on and adding it up costs as much as some files.
+const FILES_A_PARTITION: usize = 8;
+
+fn partitions(files: usize) -> usize {
+    files.div_ceil(FILES_A_PARTITION).clamp(1, PARTITIONS)
+}
 
 /// What to fit, and where to.
 #[derive(Debug, Clone)]
@@ -48,7 +55,7 @@ pub async fn fit(
         .event(&Event::StageStarted { stage: "fit" });
     let input = request.input;
     let columns = input.feature_count(context).await?;
-    let partitions = PARTITIONS.min(input.files.len()) as u64;
+    let partitions = partitions(input.files.len()) as u64;
     memory_check(columns, partitions)?;
     let moments = context.until_cancelled(moments(context, input)).await?;
     let Some(moments) = moments else {
@@ -102,7 +109,9 @@ async fn moments(
     context: &Context,
     input: &FeatureInput,
 ) -> Result<Option<Moments>, PipelineError> {
-    let table = input.table(context, Grouping::AtMost(PARTITIONS)).await?;
+    let table = input
+        .table(context, Grouping::AtMost(partitions(input.files.len())))
+        .await?;
     let summed = context
         .session
         .read_table(table)?

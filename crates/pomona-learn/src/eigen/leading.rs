@@ -15,7 +15,7 @@ use faer::{
 use super::{Decomposed, decompose, parallelism};
 
 /// Vectors multiplied at once.
-const BLOCK: usize = 20;
+const BLOCK: usize = 12;
 /// Restarts before the full decomposition is the better choice.
 const ROUNDS: usize = 8;
 /// Largest `‖A·v − λ·v‖` of a vector that is kept, relative to the largest eigenvalue.
@@ -33,9 +33,9 @@ pub(super) fn is_worth(columns: usize, count: usize) -> bool {
 /// The `count` largest values and their vectors; `None` where they do not converge or one may have been missed.
 pub(super) fn leading(matrix: MatRef<'_, f64>, count: usize) -> Option<Decomposed> {
     let columns = matrix.nrows();
-    let kept = count + 3 * BLOCK;
+    let kept = count + 4 * BLOCK;
     // Rounded up to whole blocks after what a restart keeps.
-    let most = kept + (count + 3 * BLOCK).next_multiple_of(BLOCK);
+    let most = kept + (count + 4 * BLOCK).next_multiple_of(BLOCK);
     if most + BLOCK > columns {
         return None;
     }
@@ -380,7 +380,7 @@ mod tests {
         check(&whole, &found);
     }
 
-    /// A block of 20 meets only 20 of 45 equal values at first.
+    /// A block meets only as many as it has vectors of 45 equal values at first.
     #[test]
     fn none_of_many_equal_values_is_missed() {
         let mut values = vec![5.0; 45];

@@ -12,7 +12,7 @@ use super::{
 
 /// A small network, made by `make_networks.py`.
 fn small_network() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pomona-vision/tests/references/gemm.onnx")
+    PathBuf::from("../pomona-vision/tests/references/gemm.onnx")
 }
 
 fn offline() -> (tempfile::TempDir, Cache) {

@@ -45,10 +45,8 @@ fn matched(points: &Found, others: &Found) -> (usize, Vec<u32>) {
 #[test]
 #[expect(clippy::print_stderr, reason = "a test says that it was skipped")]
 fn the_shared_photos_give_what_opencv_finds() {
-    let shared = std::env::var_os("POMONA_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let shared = std::env::var_os("POMONA_SHARED")
+        .map_or_else(|| PathBuf::from("../../../shared"), PathBuf::from);
     let Some(text) = unpacked(&shared.join("reference/opencv_orb.json.gz")) else {
         eprintln!("skipped: OpenCV's results are not here (POMONA_SHARED says where they are)");
         return;

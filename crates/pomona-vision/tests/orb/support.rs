@@ -9,9 +9,7 @@ pub(crate) type Found = Vec<(KeyPoint, Descriptor)>;
 
 /// A file beside this one, written by `tools/orb_reference.py`.
 pub(crate) fn asset(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/orb")
-        .join(name);
+    let path = PathBuf::from("tests/orb").join(name);
     std::fs::read(path).unwrap()
 }
 

@@ -38,8 +38,7 @@ fn drawn(kind: usize) -> RgbImage {
 
 /// `[network][image][feature]`: the file in the binary, the same in single precision.
 fn references() -> Vec<Vec<f32>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tools/efficientnet_lite0/reference.f32");
+    let path = PathBuf::from("../../tools/efficientnet_lite0/reference.f32");
     let bytes = std::fs::read(path).unwrap();
     let values: Vec<f32> = bytes
         .as_chunks::<4>()

@@ -8,9 +8,7 @@ use pomona_vision::{Engine, Network, NetworkOptions, OnnxRuntime, PureRust, Visi
 
 /// A file beside `make_networks.py`.
 pub(crate) fn reference(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/references")
-        .join(name);
+    let path = PathBuf::from("tests/references").join(name);
     std::fs::read(path).unwrap()
 }
 
