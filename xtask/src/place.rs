@@ -80,6 +80,28 @@ impl Place {
         build(&self.root, &["--package", package, "--example", name])
     }
 
+    /// Arguments that run all Fruits-360 photos through the reference's network.
+    pub(crate) fn all_photos_run(&self, shared: &Path, out: &Path) -> Vec<String> {
+        let text = |path: PathBuf| path.display().to_string();
+        vec![
+            "--quiet".to_owned(),
+            "run".to_owned(),
+            text(shared.join("data/fruits-360")),
+            "--out".to_owned(),
+            text(out.to_owned()),
+            "--overwrite".to_owned(),
+            "--glob".to_owned(),
+            "*.jpg".to_owned(),
+            "--components".to_owned(),
+            "100".to_owned(),
+            "--backbone".to_owned(),
+            text(shared.join("models/mobilenet_v2.onnx")),
+            "--normalise=-1..1".to_owned(),
+            "--workers".to_owned(),
+            "2".to_owned(),
+        ]
+    }
+
     /// Arguments that run the reference's photos through the reference's network.
     pub(crate) fn reference_run(&self, shared: &Path, command: &str, out: &Path) -> Vec<String> {
         let text = |path: PathBuf| path.display().to_string();

@@ -14,21 +14,9 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
         &place.pomona,
         &place.reference_run(shared, "run", &place.scratch("memory-small")),
     )?;
-    let text = |path: std::path::PathBuf| path.display().to_string();
     let large = run(
         &place.pomona,
-        &[
-            "--quiet".to_owned(),
-            "run".to_owned(),
-            text(shared.join("data/fruits-360")),
-            "--out".to_owned(),
-            text(place.scratch("memory-large")),
-            "--glob".to_owned(),
-            "*.jpg".to_owned(),
-            "--backbone".to_owned(),
-            text(shared.join("models/mobilenet_v2.onnx")),
-            "--normalise=-1..1".to_owned(),
-        ],
+        &place.all_photos_run(shared, &place.scratch("memory-large")),
     )?;
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     let ratio = large.peak_bytes as f64 / small.peak_bytes.max(1) as f64;
