@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pomona_engine::LabelRuleText;
 use pomona_image::Preparation;
 use pomona_learn::Components;
+use pomona_learn::kmeans::{Distance, KMeansSettings};
+use pomona_learn::words::{Norm, Weighting};
+use pomona_pipeline::WordSettings;
 use pomona_pipeline::assets::EngineChoice;
 
 /// Turns a folder of labelled photos into features, a fitted reducer and a report.
@@ -88,6 +91,7 @@ pub(crate) struct DemoArgs {
   pomona run PHOTOS --out RUN
   pomona run PHOTOS --out RUN --components 0.95 --glob '*.jpg' --label 'regex:(?<label>[^_/]+)_[0-9]+'
   pomona run PHOTOS --out RUN --backbone resnet50 --prepare levels,clahe
+  pomona run PHOTOS --out RUN --features orb --words 48 --keypoints 100 --prepare grey,levels,clahe,median
   pomona run Test --out TEST --model RUN/model.pomona")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -111,11 +115,13 @@ pub(crate) struct ExtractArgs {
     /// Replace the run that is already in the folder.
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Use a fitted model: its network and preparation, and in `run` its reducer.
+    /// Use a fitted model: its network or key points and preparation, and in `run` its words and reducer.
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) listing: ListingArgs,
+    #[command(flatten)]
+    pub(crate) keypoints: KeyPointArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
@@ -136,6 +142,25 @@ pub(crate) struct ListingArgs {
     /// Most images in a shard, the unit of work and of commit.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) shard_images: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kind of features")]
+pub(crate) struct KeyPointArgs {
+    /// What features are.  [default: network, or as the model says]
+    #[arg(long, value_enum)]
+    pub(crate) features: Option<FeaturesArg>,
+    /// With `--features orb`: key points wanted of an image.  [default: 500]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) keypoints: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FeaturesArg {
+    /// The pooled values of a network.
+    Network,
+    /// ORB key points, counted as visual words.
+    Orb,
 }
 
 #[derive(Debug, Args)]
@@ -229,6 +254,97 @@ impl WorkArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Visual words (with --features orb)")]
+pub(crate) struct WordArgs {
+    /// Words of the codebook.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub(crate) words: u32,
+    /// What makes descriptors alike: their 32 bytes as numbers, or their 256 bits.
+    #[arg(long, value_enum, default_value_t = DistanceArg::Euclidean)]
+    pub(crate) distance: DistanceArg,
+    /// Most passes of k-means that move the centres.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_passes: u32,
+    /// K-means ends when the centres move by less than this share of the descriptors' variance.
+    #[arg(long, value_name = "SHARE", default_value_t = 1e-4, value_parser = share)]
+    pub(crate) tolerance: f64,
+    /// Descriptors in a pass, drawn anew for each: for more of them than can be read so often.  [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batch_rows: Option<u64>,
+    /// What a word's entry is.
+    #[arg(long, value_enum, default_value_t = WeightingArg::Counts)]
+    pub(crate) weighting: WeightingArg,
+    /// What an image's entries are divided by: nothing, their sum, or their length.
+    #[arg(long, value_enum, default_value_t = NormArg::None)]
+    pub(crate) norm: NormArg,
+    /// One row an image; or, besides, words_by_label.csv and .parquet.
+    #[arg(long, value_enum, default_value_t = PerArg::Image)]
+    pub(crate) per: PerArg,
+}
+
+impl WordArgs {
+    pub(crate) fn settings(&self, seed: u64) -> WordSettings {
+        WordSettings {
+            kmeans: KMeansSettings {
+                words: self.words as usize,
+                distance: match self.distance {
+                    DistanceArg::Euclidean => Distance::Euclidean,
+                    DistanceArg::Hamming => Distance::Hamming,
+                },
+                seed,
+                max_passes: self.max_passes,
+                tolerance: self.tolerance,
+                batch_rows: self.batch_rows,
+                ..KMeansSettings::default()
+            },
+            weighting: match self.weighting {
+                WeightingArg::Counts => Weighting::Counts,
+                WeightingArg::TfIdf => Weighting::TfIdf,
+            },
+            norm: match self.norm {
+                NormArg::None => Norm::None,
+                NormArg::L1 => Norm::L1,
+                NormArg::L2 => Norm::L2,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DistanceArg {
+    /// Centres are means, as in Spark and scikit-learn.
+    Euclidean,
+    /// Centres are majorities of bits.
+    Hamming,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightingArg {
+    /// How often it occurs.
+    Counts,
+    /// That, times how rare it is among the images.
+    TfIdf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NormArg {
+    /// Nothing.
+    None,
+    /// Their sum.
+    L1,
+    /// The root of the sum of their squares.
+    L2,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PerArg {
+    /// Images only.
+    Image,
+    /// Labels too.
+    Label,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Fitting")]
 pub(crate) struct FitOptions {
     /// Components to keep: a number such as 100, or a share of the variance such as 0.95.
@@ -240,6 +356,8 @@ pub(crate) struct FitOptions {
     /// Seed of everything random; stored in the model.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) words: WordArgs,
 }
 
 #[derive(Debug, Args)]
@@ -300,7 +418,7 @@ pub(crate) struct WhyArgs {
   pomona sql RUN 'SELECT label, count(*) FROM images GROUP BY label'
   pomona sql RUN 'SELECT path, error FROM images WHERE error IS NOT NULL' --format csv
 
-Tables: images, features, thumbnails, reduced.")]
+Tables: images, features, descriptors, patches, thumbnails, reduced.")]
 pub(crate) struct SqlArgs {
     /// Run folder.
     pub(crate) run: PathBuf,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use pomona_pipeline::{Event, Observer, Progress};
+use pomona_pipeline::{CodebookPass, Event, Observer, Progress};
 
 use crate::failure::Failure;
 
@@ -167,6 +167,12 @@ fn show(bar: &Mutex<Bar>, event: &Event) {
             clear(bar);
             line(&finished(stage, *seconds, *items));
         }
+        Event::CodebookPass(pass) => {
+            let guard = bar.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(shown) = &guard.bar {
+                shown.set_message(passed(pass));
+            }
+        }
         Event::Note { text } => {
             let guard = bar.lock().unwrap_or_else(PoisonError::into_inner);
             match &guard.bar {
@@ -193,9 +199,35 @@ fn lines(last: &Mutex<Option<Instant>>, event: &Event) {
             seconds,
             items,
         } => line(&finished(stage, *seconds, *items)),
+        Event::CodebookPass(pass) => {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let began = last.get_or_insert_with(Instant::now);
+            // The first pass tells where the codebook starts from.
+            if pass.report.pass == 1 || began.elapsed() >= LINE_EVERY {
+                *began = Instant::now();
+                line(&passed(pass));
+            }
+        }
         Event::Note { text } => line(&format!("note: {text}")),
         _ => {}
     }
+}
+
+fn passed(pass: &CodebookPass) -> String {
+    let CodebookPass { report, of, .. } = pass;
+    let per_row = report.inertia / report.rows.max(1) as f64;
+    let moved = match report.moved_share {
+        Some(share) => format!(", {:.1} % of them moved", share * 100.0),
+        None => String::new(),
+    };
+    let empty = match report.empty_clusters {
+        0 => String::new(),
+        words => format!(", {words} words empty"),
+    };
+    format!(
+        "codebook: pass {} of at most {of}, inertia {:.4e} ({per_row:.1} a descriptor){moved}{empty}",
+        report.pass, report.inertia
+    )
 }
 
 fn finished(stage: &str, seconds: f64, items: u64) -> String {
@@ -228,6 +260,7 @@ fn told(progress: &Progress) -> String {
     let limit = match progress.limited_by {
         "fetching" => ", waiting for files",
         "preparing" => ", limited by decoding",
+        "keypoints" => ", limited by finding key points",
         _ => ", limited by the network's arithmetic",
     };
     format!("{done} {of} images{failed}, {per_second:.0}/s{left}{limit}")

@@ -70,6 +70,12 @@ pub enum EngineError {
     /// The network failed on images that were decoded.
     #[error("the network failed")]
     Vision(#[from] pomona_vision::VisionError),
+    /// Key points cannot be found as they were asked for.
+    #[error("key points cannot be found")]
+    Orb(#[from] pomona_vision::orb::OrbError),
+    /// A codebook could not be made, or words not be counted with it.
+    #[error("the visual words failed")]
+    Words(#[from] pomona_learn::words::WordsError),
     /// Moments or a reduction failed.
     #[error("the numbers could not be summarised")]
     Learn(#[from] pomona_learn::LearnError),

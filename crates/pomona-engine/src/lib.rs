@@ -18,11 +18,13 @@ mod reduce;
 mod session;
 mod shard;
 mod shard_write;
+mod summary;
+mod words;
 
 pub use error::EngineError;
 pub use extract::{
-    ExtractCounters, ExtractReading, Extractor, Status, extract_function, extracted_fields,
-    float_list_type,
+    DESCRIPTOR_BYTES, ExtractCounters, ExtractReading, Extractor, Handling, PATCH_PX, Status,
+    extract_function, extracted_fields, float_list_type,
 };
 pub use floats::{FloatRows, is_list_of_floats};
 pub use image_table::{FetchSettings, ImageTable, image_schema};
@@ -31,6 +33,13 @@ pub use listing::{ImageSource, ListedImage, ListingFilter};
 pub use moments::moments_function;
 pub use parquet_table::{Grouping, ParquetTable};
 pub use reduce::reduce_function;
-pub use session::{Runtimes, SessionLimits, embedded_session};
+pub use session::{Runtimes, SessionLimits, embedded_session, one_partition};
 pub use shard::{Shard, ShardSize, shards};
-pub use shard_write::{ShardDone, ShardFiles, ShardWrite, shard_done_schema, thumbnails_kept};
+pub use shard_write::{
+    ListTable, ShardDone, ShardFiles, ShardWrite, shard_done_schema, thumbnails_kept,
+};
+pub use summary::{Summary, summary_function};
+pub use words::{
+    document_frequencies_function, label_words_function, pass_function, sample_function,
+    weigh_words_function, word_counts_function,
+};

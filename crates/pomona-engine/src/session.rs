@@ -156,6 +156,16 @@ pub fn embedded_session(limits: SessionLimits) -> std::result::Result<SessionCon
     Ok(session)
 }
 
+/// The same session for plans of one shard: joins and groups do not spread its rows over several partitions.
+#[must_use]
+pub fn one_partition(session: &SessionContext) -> SessionContext {
+    let config = session.copied_config().with_target_partitions(1);
+    let state = SessionStateBuilder::new_from_existing(session.state())
+        .with_config(config)
+        .build();
+    SessionContext::new_with_state(state)
+}
+
 /// Plans what DataFusion plans, and Pomona's own nodes.
 struct Planner;
 

@@ -1,10 +1,11 @@
 //! Rows to one file a shard, whole or not at all.
 
 mod files;
+mod keypoints;
 mod logical;
 mod physical;
 
-pub use files::{ShardFiles, thumbnails_kept};
+pub use files::{ListTable, ShardFiles, thumbnails_kept};
 pub use logical::ShardWrite;
 pub(crate) use logical::ShardWritePlanner;
 pub use physical::{ShardDone, shard_done_schema};

@@ -2,6 +2,7 @@
 //!
 //! * [`Moments`]: count, mean and co-matrix of rows, summed in parts and merged.
 //! * [`Reducer`]: StandardScaler and principal components fitted on moments, applied to rows.
+//! * [`kmeans`]: codebooks of ORB descriptors; [`words`]: bags of visual words under them.
 //! * [`nearest_neighbours`], [`nearest_neighbour_accuracy`]: how well reduced rows keep labels apart.
 //! * [`SealedFile`]: the bytes of a model file.
 //!
@@ -12,6 +13,7 @@
 mod components;
 mod eigen;
 mod error;
+pub mod kmeans;
 mod moments;
 mod moments_bytes;
 mod neighbours;
@@ -22,6 +24,7 @@ mod scaler;
 mod sealed;
 mod totals;
 mod transform;
+pub mod words;
 
 pub use components::{Components, ParseComponentsError};
 pub use error::LearnError;

@@ -1,5 +1,6 @@
 //! What a step says while it works.
 
+use pomona_learn::kmeans::PassReport;
 use serde::Serialize;
 
 /// Something worth telling.
@@ -23,6 +24,8 @@ pub enum Event {
         /// Items it handled.
         items: u64,
     },
+    /// A pass of the codebook's k-means ended.
+    CodebookPass(CodebookPass),
     /// Something a person should know.
     Note {
         /// One sentence.
@@ -45,8 +48,20 @@ pub struct Progress {
     pub per_second: f64,
     /// Seconds left at that rate; unknown while items are still being found.
     pub seconds_left: Option<f64>,
-    /// What holds the work up most: `fetching`, `preparing` or `network`.
+    /// What holds the work up most: `fetching`, `preparing`, `network` or `keypoints`.
     pub limited_by: &'static str,
+}
+
+/// A pass of k-means.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CodebookPass {
+    /// How it went.
+    #[serde(flatten)]
+    pub report: PassReport,
+    /// Most passes that move the centres.
+    pub of: u32,
+    /// Seconds since the stage began.
+    pub seconds: f64,
 }
 
 /// Takes events; may be called from any thread.

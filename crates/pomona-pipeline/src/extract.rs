@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 
 use crate::error::PipelineError;
 use crate::events::{Event, Progress};
+use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
 use crate::folder::RunFolder;
 use crate::manifest::ManifestWriter;
-use crate::model::Extraction;
 use crate::query;
 use crate::run::Context;
 
@@ -64,8 +64,8 @@ pub struct Extracted {
     pub listing_seconds: f64,
     /// Time of all threads for decoding and preparing, seconds.
     pub prepare_seconds: f64,
-    /// Time of all threads in the network, seconds.
-    pub network_seconds: f64,
+    /// Time of all threads in the network or on key points, seconds.
+    pub features_seconds: f64,
 }
 
 impl Extracted {
@@ -161,7 +161,19 @@ pub async fn extract(
     context
         .observer
         .event(&Event::StageStarted { stage: "extract" });
-    let extraction = Extraction::of(extractor);
+    let (feature_count, metadata) = match (
+        NetworkExtraction::of(extractor),
+        KeyPointExtraction::of(extractor),
+    ) {
+        (Some(network), _) => (
+            Some(network.feature_count),
+            Extraction::Network(network).metadata(),
+        ),
+        (None, keypoints) => (
+            None,
+            keypoints.map_or_else(BTreeMap::new, |keypoints| keypoints.metadata()),
+        ),
+    };
     let job = Arc::new(Job {
         session: context.session.clone(),
         source: Arc::clone(source.store()),
@@ -170,8 +182,8 @@ pub async fn extract(
         fetch: settings.fetch,
         fetch_runtime: context.runtimes.fetch()?,
         files: ShardFiles::Extraction {
-            feature_count: extractor.backbone().feature_count(),
-            metadata: extraction.metadata(),
+            feature_count,
+            metadata,
             stop_at_failure: settings.on_error == OnError::Fail,
         },
     });
@@ -234,7 +246,7 @@ pub async fn extract(
         seconds,
         listing_seconds,
         prepare_seconds: reading.prepare_secs - before.prepare_secs,
-        network_seconds: reading.network_secs - before.network_secs,
+        features_seconds: reading.features_secs - before.features_secs,
     };
     context.observer.event(&Event::StageFinished {
         stage: "extract",
@@ -270,6 +282,15 @@ fn list(
     Ok(started.elapsed())
 }
 
+/// What the time that makes features is called.
+pub(crate) fn features_stage(extractor: &Extractor) -> &'static str {
+    if extractor.backbone().is_some() {
+        "network"
+    } else {
+        "keypoints"
+    }
+}
+
 fn report_progress(
     context: &Context,
     extractor: &Extractor,
@@ -286,15 +307,15 @@ fn report_progress(
     let seconds_left = (listing_ended && per_second > 0.0)
         .then(|| total.saturating_sub(done + failed) as f64 / per_second);
     let prepare = reading.prepare_secs - before.prepare_secs;
-    let network = reading.network_secs - before.network_secs;
+    let features = reading.features_secs - before.features_secs;
     // Threads that neither prepare nor compute are waiting for objects.
-    let waiting = seconds * context.workers as f64 - prepare - network;
-    let limited_by = if waiting > prepare.max(network) {
+    let waiting = seconds * context.workers as f64 - prepare - features;
+    let limited_by = if waiting > prepare.max(features) {
         "fetching"
-    } else if prepare > network {
+    } else if prepare > features {
         "preparing"
     } else {
-        "network"
+        features_stage(extractor)
     };
     context.observer.event(&Event::Progress(Progress {
         done,

@@ -15,6 +15,7 @@ use crate::input::FeatureInput;
 use crate::model::ModelFile;
 use crate::run::Context;
 use crate::self_test::SelfTest;
+use crate::words::WordModel;
 
 /// Partial sums of moments at once, at most. It follows from the input alone: results then do not depend on the
 /// machine, not even in the last bit.
@@ -37,6 +38,8 @@ pub struct FitRequest<'a> {
     pub seed: u64,
     /// What made the features, where it is at hand: the model file then carries test images.
     pub extractor: Option<&'a Arc<Extractor>>,
+    /// How descriptors became the features, where they are visual words.
+    pub words: Option<&'a WordModel>,
 }
 
 /// Fits scaler and components in one pass over the features and writes the model file.
@@ -74,11 +77,12 @@ pub async fn fit(
     .map_err(|error| pomona_engine::EngineError::Threads(Box::new(error)))??;
     let Fitted { reducer, notes } = fitted;
     let self_test = match request.extractor {
-        Some(extractor) => SelfTest::of_extractor(extractor, &reducer)?,
+        Some(extractor) => SelfTest::of_extractor(extractor, request.words, &reducer)?,
         None => SelfTest::of_reducer(&reducer)?,
     };
     let model = ModelFile {
         extraction: input.extraction(),
+        words: request.words.cloned(),
         data: input.fingerprint(context, rows).await?,
         reducer,
         seed: request.seed,

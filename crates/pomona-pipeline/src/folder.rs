@@ -14,9 +14,18 @@ use crate::manifest;
 use crate::record::RunRecord;
 
 /// Everything that a run writes below its folder.
-const FOLDERS: [&str; 4] = ["images", "features", "thumbnails", "reduced"];
-const FILES: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
+    "images",
+    "features",
+    "descriptors",
+    "patches",
+    "thumbnails",
+    "reduced",
+];
+const FILES: [&str; 7] = [
     "manifest.parquet",
+    "words_by_label.parquet",
+    "words_by_label.csv",
     "results.csv",
     "model.pomona",
     "report.html",
@@ -132,7 +141,7 @@ impl RunFolder {
         ))
     }
 
-    /// Files of a table (`images`, `features`, `thumbnails`, `reduced`), by number.
+    /// Files of a table (`images`, `features`, `descriptors`, …), by number.
     pub(crate) fn table(&self, name: &str) -> Result<Vec<PathBuf>, PipelineError> {
         parquet_files(&self.path.join(name))
     }
@@ -230,15 +239,20 @@ pub(crate) fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, PipelineError
     Ok(files)
 }
 
+/// The folder that a file is in.
+pub(crate) fn parent_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes a file under a temporary name beside it and renames it whole.
 pub(crate) fn write_whole(
     file: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), PipelineError> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = parent_of(file);
     fs::create_dir_all(folder).map_err(PipelineError::io(folder))?;
     let attempt = || {
         let mut builder = tempfile::Builder::new();

@@ -12,8 +12,9 @@ use pomona_engine::{FloatRows, Grouping, ParquetTable, is_list_of_floats};
 use sha2::{Digest, Sha256};
 
 use crate::error::PipelineError;
+use crate::extraction::Extraction;
 use crate::folder::{RunFolder, parquet_files};
-use crate::model::{DataFingerprint, Extraction};
+use crate::model::DataFingerprint;
 use crate::run::Context;
 
 /// A table with a path, a label and a list of floats in each row.
@@ -75,6 +76,24 @@ impl FeatureInput {
             run,
             schema,
             features,
+        })
+    }
+
+    /// The features that the words of a run became.
+    pub(crate) async fn of_words(
+        context: &Context,
+        run: &RunFolder,
+        files: Vec<PathBuf>,
+    ) -> Result<Self, PipelineError> {
+        let schema = ParquetTable::open(&context.session, &files, Grouping::FileEach)
+            .await?
+            .schema();
+        Ok(Self {
+            shown: run.path().to_owned(),
+            files,
+            run: Some(run.clone()),
+            schema,
+            features: "features".to_owned(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What are the steps of a run, and what is on disk after each?
 //!
-//! A run folder holds, after [`extract`]: `manifest.parquet`, `features/`, `thumbnails/` and the ledger `images/`;
-//! after [`fit`]: `model.pomona`; after [`reduce`]: `reduced/` and `results.csv`; after [`report`]: `report.html`.
+//! A run folder holds, after [`extract`]: `manifest.parquet`, `features/` (or `descriptors/` and `patches/`, where
+//! features are visual words), `thumbnails/` and the ledger `images/`; after [`fit`]: `model.pomona`; after [`reduce`]: `reduced/` and `results.csv`; after [`report`]: `report.html`.
 //! `run.json` tells what was done so far. Everything appears whole or not at all. [`run`] does all four.
 
 pub mod assets;
@@ -9,7 +9,9 @@ pub mod assets;
 mod error;
 mod events;
 mod extract;
+mod extraction;
 mod fit;
+mod fit_from;
 mod folder;
 mod input;
 mod manifest;
@@ -23,21 +25,25 @@ mod results;
 mod run;
 mod self_test;
 mod why;
+mod words;
 
 pub use error::PipelineError;
-pub use events::{Event, Observer, Progress, Silent};
+pub use events::{CodebookPass, Event, Observer, Progress, Silent};
 pub use extract::{ExtractSettings, Extracted, OnError, extract};
+pub use extraction::{Extraction, KeyPointExtraction, NetworkExtraction, WordsExtraction};
 pub use fit::{FitRequest, fit};
+pub use fit_from::{FitFrom, fit_from};
 pub use folder::{Overwrite, RunFolder};
 pub use input::FeatureInput;
-pub use model::{DataFingerprint, Extraction, ModelFile};
+pub use model::{DataFingerprint, ModelFile};
 pub use query::{QueryFormat, query};
 pub use record::{RunRecord, StageRecord};
 pub use reduce::{ReduceRequest, Reduced, reduce};
 pub use report::report;
 pub use run::{
-    Context, DEFAULT_BACKBONE, ExtractorRequest, RunOutcome, RunSettings, Steps, extractor_for,
-    extractor_like, run,
+    Context, DEFAULT_BACKBONE, ExtractorRequest, FeatureKind, RunOutcome, RunSettings, Steps,
+    extractor_for, extractor_like, run,
 };
 pub use self_test::SelfTest;
 pub use why::{Explanation, why};
+pub use words::{Codebook, WordFeatures, WordModel, WordSettings, WordsRecord, features_at};

@@ -17,7 +17,14 @@ use crate::folder::RunFolder;
 use crate::run::Context;
 
 /// The tables of a run folder.
-const TABLES: [&str; 4] = ["images", "features", "thumbnails", "reduced"];
+const TABLES: [&str; 6] = [
+    "images",
+    "features",
+    "descriptors",
+    "patches",
+    "thumbnails",
+    "reduced",
+];
 
 /// How the answer is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,7 +96,7 @@ pub(crate) fn texts(
         .collect())
 }
 
-/// Answers a SELECT over the tables images, features, thumbnails and reduced of a run folder.
+/// Answers a SELECT over the tables of a run folder.
 ///
 /// # Errors
 /// [`PipelineError::Query`] where the text is no such query.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::WordsRecord;
+
 /// What was done so far in a run folder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -15,7 +17,7 @@ pub struct RunRecord {
     pub finished: String,
     /// Where the photos are.
     pub source: String,
-    /// The network, its engine and versions.
+    /// The network, its engine and versions; or what the detector of key points was told.
     pub backbone: BTreeMap<String, String>,
     /// What the run was told, by the names of the options.
     pub settings: BTreeMap<String, String>,
@@ -26,9 +28,12 @@ pub struct RunRecord {
     /// Images with features, over the seconds of the extraction.
     pub images_per_second: f64,
     /// Where the threads of the extraction spent their time, added up over them; seconds: `prepare` (hashing,
-    /// decoding, preparing, resizing) and `network`.
+    /// decoding, preparing, resizing) and `network` or `keypoints`.
     #[serde(default)]
     pub thread_seconds: BTreeMap<String, f64>,
+    /// The visual words, where features are those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<WordsRecord>,
     /// Share of the variance that each component explains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub explained_variance_ratio: Vec<f64>,

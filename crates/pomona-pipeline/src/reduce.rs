@@ -9,14 +9,16 @@ use datafusion::prelude::col;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use pomona_engine::{
-    EngineError, Grouping, ParquetTable, ShardDone, ShardFiles, ShardWrite, reduce_function,
+    EngineError, Grouping, ListTable, ParquetTable, ShardDone, ShardFiles, ShardWrite,
+    reduce_function,
 };
 
 use crate::error::PipelineError;
 use crate::events::Event;
+use crate::extraction::Extraction;
 use crate::folder::parquet_files;
 use crate::input::FeatureInput;
-use crate::model::{Extraction, ModelFile};
+use crate::model::ModelFile;
 use crate::results;
 use crate::run::Context;
 
@@ -155,8 +157,9 @@ async fn write_shards(
             rows.into_unoptimized_plan(),
             Arc::clone(&store),
             indices.to_vec(),
-            ShardFiles::Reduction {
-                component_count: reducer.output_columns(),
+            ShardFiles::Lists {
+                table: ListTable::Reduced,
+                count: reducer.output_columns(),
                 metadata: metadata.clone(),
             },
         )?;

@@ -7,26 +7,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::execution::context::SessionContext;
-use pomona_engine::{Extractor, ImageSource, Runtimes, SessionLimits, embedded_session};
+use pomona_engine::{Extractor, Handling, ImageSource, Runtimes, SessionLimits, embedded_session};
 use pomona_image::{Limits, Preparation};
 use pomona_learn::FitSettings;
+use pomona_vision::orb::OrbSettings;
 use pomona_vision::{Backbone, Engine, Network, NetworkOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::assets::{AssetError, EngineChoice, choose_engine, open_backbone};
 use crate::error::PipelineError;
 use crate::events::{Event, Observer};
-use crate::extract::{ExtractSettings, Extracted, extract};
+use crate::extract::{ExtractSettings, Extracted, extract, features_stage};
+use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
 use crate::fit::{FitRequest, fit};
 use crate::folder::RunFolder;
 use crate::input::FeatureInput;
-use crate::model::{Extraction, ModelFile};
+use crate::model::ModelFile;
 use crate::record::{RunRecord, now};
 use crate::reduce::{ReduceRequest, reduce};
 use crate::report::report;
+use crate::words::{self, Codebook, WordSettings};
 
 /// Pixels that the side of a thumbnail has at most.
 const THUMBNAIL_PX: u32 = 56;
+/// The same where key points are drawn over it.
+const KEYPOINT_THUMBNAIL_PX: u32 = 160;
 
 /// What every step needs.
 pub struct Context {
@@ -77,9 +82,22 @@ impl Context {
     }
 }
 
+/// What features are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeatureKind {
+    /// Values of a network.
+    Network,
+    /// Weights of visual words, made of ORB key points.
+    Orb,
+}
+
 /// How images become features, as a person asks for it.
 #[derive(Debug, Clone, Default)]
 pub struct ExtractorRequest {
+    /// What features are; as the model says, or of a network, where it is not asked for.
+    pub features: Option<FeatureKind>,
+    /// Key points wanted of an image.
+    pub keypoints: Option<usize>,
     /// Name or file of the network.
     pub backbone: Option<String>,
     /// The tensor to cut it at, and its preprocessing.
@@ -112,36 +130,38 @@ pub fn extractor_for(
                 .into(),
         });
     }
-    let (opened, engine) = open(request, fitted.map(|(extraction, ..)| extraction));
-    let (network, reference) = opened?;
     let preparation = match (&request.preparation, fitted) {
         (Some(asked), _) => asked.clone(),
         (None, Some((extraction, _, file))) => extraction.preparation(file)?,
         (None, None) => Preparation::default(),
     };
-    let mut notes: Vec<String> = network.warnings().to_vec();
-    let (engine, fallback) = engine?;
-    notes.extend(fallback);
+    let extraction = fitted.map(|(extraction, ..)| extraction);
+    let (extractor, notes) = make_extractor(context, request, extraction, preparation)?;
     for text in &notes {
         context.note(text);
     }
-    let backbone = Backbone::new(network, engine, context.workers);
-    let extractor = Extractor::new(
-        backbone,
-        reference,
-        preparation,
-        request.limits,
-        THUMBNAIL_PX,
-        context.workers,
-    )?;
     if let Some((extraction, model, file)) = fitted {
-        extraction.check_same(&Extraction::of(&extractor))?;
-        model.self_test.check_extractor(&extractor, file)?;
+        match extraction {
+            Extraction::Network(_) => {
+                let opened = NetworkExtraction::of(&extractor).map(Extraction::Network);
+                if let Some(opened) = opened {
+                    extraction.check_same(&opened)?;
+                }
+            }
+            Extraction::Words(words) => {
+                if let Some(opened) = KeyPointExtraction::of(&extractor) {
+                    words.keypoints.check_same(&opened)?;
+                }
+            }
+        }
+        model
+            .self_test
+            .check_extractor(&extractor, model.words.as_ref(), file)?;
     }
     Ok((Arc::new(extractor), notes))
 }
 
-/// Opens the network and its engine as some features say that they were made.
+/// Opens the network and its engine, or the detector, as some features say that they were made.
 ///
 /// # Errors
 /// As [`extractor_for`].
@@ -150,18 +170,71 @@ pub fn extractor_like(
     request: &ExtractorRequest,
     extraction: &Extraction,
 ) -> Result<Arc<Extractor>, PipelineError> {
-    let (opened, engine) = open(request, Some(extraction));
-    let ((network, reference), (engine, _)) = (opened?, engine?);
-    let extractor = Extractor::new(
-        Backbone::new(network, engine, context.workers),
-        reference,
-        extraction.preparation(Path::new(&extraction.backbone))?,
-        request.limits,
-        THUMBNAIL_PX,
-        context.workers,
-    )?;
-    extraction.check_same(&Extraction::of(&extractor))?;
+    let preparation = extraction.preparation(Path::new("the features"))?;
+    let (extractor, _) = make_extractor(context, request, Some(extraction), preparation)?;
+    if let Some(opened) = NetworkExtraction::of(&extractor) {
+        extraction.check_same(&Extraction::Network(opened))?;
+    }
     Ok(Arc::new(extractor))
+}
+
+fn make_extractor(
+    context: &Context,
+    request: &ExtractorRequest,
+    fitted: Option<&Extraction>,
+    preparation: Preparation,
+) -> Result<(Extractor, Vec<String>), PipelineError> {
+    let handling = |thumbnail_px| Handling {
+        preparation: preparation.clone(),
+        limits: request.limits,
+        thumbnail_px,
+        workers: context.workers,
+    };
+    let kind = match (request.features, fitted) {
+        (asked, Some(Extraction::Words(words))) => {
+            if asked == Some(FeatureKind::Network) || request.backbone.is_some() {
+                return Err(another_kind(Extraction::kind(&Extraction::Words(
+                    words.clone(),
+                ))));
+            }
+            FeatureKind::Orb
+        }
+        (Some(FeatureKind::Orb), Some(extraction)) => return Err(another_kind(extraction.kind())),
+        (asked, _) => asked.unwrap_or(FeatureKind::Network),
+    };
+    if kind == FeatureKind::Orb {
+        let mut settings = match fitted {
+            Some(Extraction::Words(words)) => words.keypoints.orb,
+            _ => OrbSettings::default(),
+        };
+        if let Some(keypoints) = request.keypoints {
+            settings.features = keypoints;
+        }
+        let extractor = Extractor::orb(settings, handling(KEYPOINT_THUMBNAIL_PX))?;
+        return Ok((extractor, Vec::new()));
+    }
+    let (opened, engine) = open(
+        request,
+        fitted.and_then(|extraction| match extraction {
+            Extraction::Network(network) => Some(network),
+            Extraction::Words(_) => None,
+        }),
+    );
+    let (network, reference) = opened?;
+    let mut notes: Vec<String> = network.warnings().to_vec();
+    let (engine, fallback) = engine?;
+    notes.extend(fallback);
+    let backbone = Backbone::new(network, engine, context.workers);
+    let extractor = Extractor::network(backbone, reference, handling(THUMBNAIL_PX))?;
+    Ok((extractor, notes))
+}
+
+fn another_kind(kind: &str) -> PipelineError {
+    PipelineError::Mismatch {
+        what: "the features are of another kind (--features, --backbone)",
+        expected: kind.to_owned(),
+        got: "something else".to_owned(),
+    }
 }
 
 /// A network, and how it can be asked for again: its name, or its file's absolute path.
@@ -170,7 +243,7 @@ type Opened = Result<(Network, String), PipelineError>;
 type Chosen = Result<(Arc<dyn Engine>, Option<String>), AssetError>;
 
 /// The network and the engine. Both read and hash large files, so they do it side by side.
-fn open(request: &ExtractorRequest, fitted: Option<&Extraction>) -> (Opened, Chosen) {
+fn open(request: &ExtractorRequest, fitted: Option<&NetworkExtraction>) -> (Opened, Chosen) {
     std::thread::scope(|scope| {
         let choose = || choose_engine(request.engine, request.library.as_deref());
         let choosing = std::thread::Builder::new()
@@ -186,7 +259,7 @@ fn open(request: &ExtractorRequest, fitted: Option<&Extraction>) -> (Opened, Cho
     })
 }
 
-fn open_network(request: &ExtractorRequest, fitted: Option<&Extraction>) -> Opened {
+fn open_network(request: &ExtractorRequest, fitted: Option<&NetworkExtraction>) -> Opened {
     let asked = request.backbone.as_deref();
     let name = asked
         .or(fitted.map(|extraction| extraction.backbone_reference.as_str()))
@@ -234,6 +307,10 @@ pub struct RunSettings {
     pub fit: FitSettings,
     /// The seed of everything random.
     pub seed: u64,
+    /// How descriptors become features.
+    pub words: WordSettings,
+    /// Whether words are summed up by label too.
+    pub by_label: bool,
     /// A fitted model to use instead of fitting one.
     pub model: Option<PathBuf>,
     /// Folder for one CSV file an image, where that is wanted.
@@ -300,7 +377,10 @@ pub async fn run(
     record.images_per_second = extracted.ok() as f64 / extracted.seconds.max(1e-9);
     record.thread_seconds = BTreeMap::from([
         ("prepare".to_owned(), extracted.prepare_seconds),
-        ("network".to_owned(), extracted.network_seconds),
+        (
+            features_stage(&extractor).to_owned(),
+            extracted.features_seconds,
+        ),
     ]);
     record.finished = now();
     folder.write_record(&record)?;
@@ -308,7 +388,35 @@ pub async fn run(
         return Ok(RunOutcome { extracted, record });
     }
 
-    let input = FeatureInput::open(context, folder.path()).await?;
+    let words = match KeyPointExtraction::of(&extractor) {
+        Some(keypoints) => {
+            let codebook = match &model {
+                Some((model, _)) => Codebook::of(model),
+                None => Codebook::Learn(&settings.words),
+            };
+            let words = words::words(
+                context,
+                folder,
+                &keypoints,
+                codebook,
+                settings.by_label.then_some(folder.path()),
+                folder.path(),
+            )
+            .await?;
+            if matches!(codebook, Codebook::Learn(_)) {
+                record.set_stage("codebook", words.seconds[0], words.record.keypoints);
+            }
+            record.set_stage("words", words.seconds[1], extracted.ok());
+            record.notes.extend(words.notes.iter().cloned());
+            record.words = Some(words.record.clone());
+            Some(words)
+        }
+        None => None,
+    };
+    let input = match &words {
+        Some(words) => words.input.clone(),
+        None => FeatureInput::open(context, folder.path()).await?,
+    };
     let started = Instant::now();
     let model = match model {
         Some((model, _)) => {
@@ -321,6 +429,7 @@ pub async fn run(
                 settings: settings.fit,
                 seed: settings.seed,
                 extractor: Some(&extractor),
+                words: words.as_ref().map(|words| &words.model),
             };
             let (model, notes) = fit(context, &request, &folder.model()).await?;
             record.notes.extend(notes);
@@ -354,12 +463,26 @@ pub async fn run(
 }
 
 fn described(extractor: &Extractor) -> BTreeMap<String, String> {
-    let extraction = Extraction::of(extractor);
+    let Some((backbone, _)) = extractor.backbone() else {
+        let orb = extractor.orb_settings().unwrap_or_default();
+        return [
+            ("name", "orb".to_owned()),
+            ("keypoints", orb.features.to_string()),
+            ("scale factor", orb.scale_factor.to_string()),
+            ("levels", orb.levels.to_string()),
+            ("edge", format!("{} px", orb.edge_px)),
+            ("patch", format!("{} px", orb.patch_px)),
+            ("FAST threshold", orb.fast_threshold.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+    };
+    let network = backbone.network();
     BTreeMap::from([
-        ("name".to_owned(), extraction.backbone),
-        ("sha256".to_owned(), extraction.backbone_sha256),
-        ("layer".to_owned(), extraction.layer),
-        ("features".to_owned(), extraction.feature_count.to_string()),
-        ("engine".to_owned(), extractor.backbone().engine_name()),
+        ("name".to_owned(), network.name().to_owned()),
+        ("sha256".to_owned(), network.hash().to_owned()),
+        ("layer".to_owned(), network.layer().to_owned()),
+        ("features".to_owned(), network.feature_count().to_string()),
+        ("engine".to_owned(), backbone.engine_name()),
     ])
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use pomona_engine::Extractor;
+use pomona_engine::{EngineError, Extractor};
 use pomona_image::RgbImage;
 use pomona_learn::Reducer;
 
 use crate::error::PipelineError;
+use crate::words::WordModel;
 
 /// Features may differ by this much between engines and machines: L2 norm of the difference over that of the
 /// expected values. The engines are held to a tenth of it.
@@ -14,6 +15,8 @@ const FEATURE_TOLERANCE: f64 = 1e-3;
 /// Components follow from the same features in double precision.
 const COMPONENT_TOLERANCE: f64 = 1e-5;
 const SIDE_PX: u32 = 32;
+/// Key points need room around them.
+const KEYPOINT_SIDE_PX: u32 = 128;
 
 /// Tiny images, the features they gave and the components these gave, when the model was fitted.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,13 +33,19 @@ impl SelfTest {
     /// Test images, shown to `extractor`.
     pub(crate) fn of_extractor(
         extractor: &Extractor,
+        words: Option<&WordModel>,
         reducer: &Reducer,
     ) -> Result<Self, PipelineError> {
-        let images: Vec<Vec<u8>> = patterns()
+        let side_px = if words.is_some() {
+            KEYPOINT_SIDE_PX
+        } else {
+            SIDE_PX
+        };
+        let images: Vec<Vec<u8>> = patterns(side_px)
             .iter()
             .filter_map(|pattern| pomona_image::encode_png(pattern).ok())
             .collect();
-        let features = features(extractor, &images)?;
+        let features = features(extractor, words, &images)?;
         Self::of_features(images, features, reducer)
     }
 
@@ -86,12 +95,13 @@ impl SelfTest {
     pub(crate) fn check_extractor(
         &self,
         extractor: &Extractor,
+        words: Option<&WordModel>,
         model: &Path,
     ) -> Result<(), PipelineError> {
         if self.images.is_empty() {
             return Ok(());
         }
-        let features = features(extractor, &self.images)?;
+        let features = features(extractor, words, &self.images)?;
         compare(
             "features",
             &self.features,
@@ -140,19 +150,28 @@ fn compare(
     }
 }
 
-fn features(extractor: &Extractor, images: &[Vec<u8>]) -> Result<Vec<f32>, PipelineError> {
+fn features(
+    extractor: &Extractor,
+    words: Option<&WordModel>,
+    images: &[Vec<u8>],
+) -> Result<Vec<f32>, PipelineError> {
     let contents: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-    Ok(extractor.features(&contents)?)
+    Ok(match words {
+        Some(words) => words
+            .features(&extractor.descriptors(&contents)?)
+            .map_err(EngineError::from)?,
+        None => extractor.features(&contents)?,
+    })
 }
 
-/// A ramp, a disc and a chequerboard in colour.
-fn patterns() -> Vec<RgbImage> {
-    let side = SIDE_PX as i32;
+/// A ramp, a disc and a chequerboard in colour, drawn on 32 × 32 cells.
+fn patterns(side_px: u32) -> Vec<RgbImage> {
+    let (side, cell) = (side_px as i32, (side_px / SIDE_PX).max(1) as i32);
     let paint = |colour: fn(i32, i32) -> [u8; 3]| {
         let pixels = (0..side * side)
-            .flat_map(|index| colour(index % side, index / side))
+            .flat_map(|index| colour(index % side / cell, index / side / cell))
             .collect();
-        RgbImage::from_pixels(SIDE_PX, SIDE_PX, pixels).ok()
+        RgbImage::from_pixels(side_px, side_px, pixels).ok()
     };
     [
         paint(|x, y| [(x * 8) as u8, (y * 8) as u8, 255 - (x * 8) as u8]),
@@ -189,7 +208,7 @@ mod tests {
 
     #[test]
     fn there_are_three_different_patterns() {
-        let patterns = patterns();
+        let patterns = patterns(SIDE_PX);
         assert_eq!(patterns.len(), 3);
         assert!(
             patterns[0].pixels() != patterns[1].pixels()

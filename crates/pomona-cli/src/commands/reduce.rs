@@ -1,7 +1,7 @@
 //! `pomona reduce`
 
 use pomona_pipeline::{
-    FeatureInput, ModelFile, PipelineError, ReduceRequest, reduce as reduce_features,
+    Codebook, ModelFile, PipelineError, ReduceRequest, features_at, reduce as reduce_features,
 };
 use serde_json::json;
 
@@ -14,7 +14,8 @@ pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failu
     let model = ModelFile::load(&args.model)?;
     let context = context(args.work.workers(), reporter)?;
     let reduced = context.runtimes.block_on::<_, _, PipelineError>(async {
-        let input = FeatureInput::open(&context, &args.features).await?;
+        let codebook = Codebook::of(&model);
+        let (input, _) = features_at(&context, &args.features, codebook, None, &args.out).await?;
         let request = ReduceRequest {
             input: &input,
             model: &model,

@@ -8,11 +8,12 @@ use pomona_engine::{FetchSettings, ImageSource, ListingFilter, ShardSize};
 use pomona_image::Limits;
 use pomona_learn::FitSettings;
 use pomona_pipeline::{
-    Context, ExtractSettings, ExtractorRequest, OnError, Overwrite, RunFolder, RunSettings,
+    Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
+    RunSettings, WordSettings,
 };
 use pomona_vision::NetworkOptions;
 
-use crate::args::{ExtractArgs, FitOptions, NetworkArgs, OnErrorArg};
+use crate::args::{ExtractArgs, FeaturesArg, FitOptions, OnErrorArg, PerArg};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
@@ -49,7 +50,7 @@ pub(crate) fn resolve(
 ) -> Result<Resolved, Failure> {
     let source = ImageSource::folder(&args.photos)?;
     let labels = args.listing.label.resolve()?;
-    let request = extractor_request(&args.network)?;
+    let request = extractor_request(args)?;
     let overwrite = if args.overwrite {
         Overwrite::Replace
     } else {
@@ -96,6 +97,8 @@ pub(crate) fn resolve(
             scale: fit.is_none_or(|fit| !fit.no_scale),
         },
         seed: fit.map_or(0, |fit| fit.seed),
+        words: fit.map_or_else(WordSettings::default, |fit| fit.words.settings(fit.seed)),
+        by_label: fit.is_some_and(|fit| fit.words.per == PerArg::Label),
         model: args.model.clone(),
         per_image_csv: per_image_csv.map(Path::to_owned),
         shown: shown(args, fit, per_image_csv),
@@ -108,8 +111,31 @@ pub(crate) fn resolve(
     })
 }
 
-fn extractor_request(args: &NetworkArgs) -> Result<ExtractorRequest, Failure> {
+fn extractor_request(args: &ExtractArgs) -> Result<ExtractorRequest, Failure> {
+    let ExtractArgs {
+        keypoints,
+        network: args,
+        model,
+        ..
+    } = args;
+    let is_orb = keypoints.features == Some(FeaturesArg::Orb);
+    // A model may say that features are key points; nothing else does.
+    if keypoints.keypoints.is_some() && !is_orb && model.is_none() {
+        return Err(Failure::input(
+            "--keypoints is for --features orb: a network's features have none",
+        ));
+    }
+    if is_orb && (args.backbone.is_some() || args.layer.is_some() || args.normalise.is_some()) {
+        return Err(Failure::input(
+            "--backbone, --layer and --normalise are for a network's features, not for --features orb",
+        ));
+    }
     Ok(ExtractorRequest {
+        features: keypoints.features.map(|features| match features {
+            FeaturesArg::Network => FeatureKind::Network,
+            FeaturesArg::Orb => FeatureKind::Orb,
+        }),
+        keypoints: keypoints.keypoints.map(|keypoints| keypoints as usize),
         backbone: args.backbone.clone(),
         network: NetworkOptions {
             layer: args.layer.clone(),
@@ -166,6 +192,18 @@ fn shown(
         put("components", fit.components.to_string());
         put("scale", (!fit.no_scale).to_string());
         put("seed", fit.seed.to_string());
+        if args.keypoints.features == Some(FeaturesArg::Orb) {
+            let words = fit.words.settings(fit.seed);
+            put("words", words.kmeans.words.to_string());
+            put("distance", words.kmeans.distance.to_string());
+            put("max-passes", words.kmeans.max_passes.to_string());
+            put("tolerance", words.kmeans.tolerance.to_string());
+            put("weighting", words.weighting.to_string());
+            put("norm", words.norm.to_string());
+            if let Some(rows) = words.kmeans.batch_rows {
+                put("batch-rows", rows.to_string());
+            }
+        }
     }
     shown
 }

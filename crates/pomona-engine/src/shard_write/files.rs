@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
-use datafusion::arrow::compute::{cast, filter_record_batch, take_record_batch};
+use datafusion::arrow::compute::{
+    cast, concat_batches, filter_record_batch, sort_to_indices, take_record_batch,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -12,6 +14,7 @@ use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use object_store::path::Path;
 
+use super::keypoints::keypoint_tables;
 use crate::error::EngineError;
 use crate::extract::{Status, float_list_type};
 
@@ -21,22 +24,44 @@ use crate::extract::{Status, float_list_type};
 pub enum ShardFiles {
     /// `features/features-NNNNN.parquet`, `thumbnails/thumbnails-NNNNN.parquet` and, last, the ledger
     /// `images/images-NNNNN.parquet`; from rows of path, label, size_bytes, last_modified and the struct that
-    /// [`extract`](crate::extract_function) gives.
+    /// [`extract`](crate::extract_function) gives. Where that holds key points, not features:
+    /// `descriptors/descriptors-NNNNN.parquet`, one row a key point, and `patches/patches-NNNNN.parquet`, of some.
     Extraction {
-        /// Values in each list of features.
-        feature_count: usize,
-        /// Schema metadata of the features files.
+        /// Values in each list of features; none where there are key points.
+        feature_count: Option<usize>,
+        /// Schema metadata of the files of features or descriptors.
         metadata: BTreeMap<String, String>,
         /// Whether the first image without features stops the work.
         stop_at_failure: bool,
     },
-    /// `reduced/reduced-NNNNN.parquet`, from rows of path, label and components.
-    Reduction {
-        /// Values in each list of components.
-        component_count: usize,
+    /// One file of lists of numbers, from rows of path, label and the list. Features, which come out of a join in
+    /// any order, are sorted by path.
+    Lists {
+        /// Which file.
+        table: ListTable,
+        /// Values in each list.
+        count: usize,
         /// Schema metadata of the files.
         metadata: BTreeMap<String, String>,
     },
+}
+
+/// Files of path, label and a list of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListTable {
+    /// `features/features-NNNNN.parquet`, of the column `features`.
+    Features,
+    /// `reduced/reduced-NNNNN.parquet`, of the column `components`.
+    Reduced,
+}
+
+impl ListTable {
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Features => ("features", "features"),
+            Self::Reduced => ("reduced", "components"),
+        }
+    }
 }
 
 /// One file of a shard, ready to be put.
@@ -73,7 +98,7 @@ fn path_and_label() -> [Field; 2] {
     ]
 }
 
-fn with_path_and_label(
+pub(super) fn with_path_and_label(
     others: impl IntoIterator<Item = Field>,
     metadata: &BTreeMap<String, String>,
 ) -> SchemaRef {
@@ -104,7 +129,7 @@ fn ledger_schema() -> SchemaRef {
     )
 }
 
-fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
+pub(super) fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(false)
@@ -121,7 +146,7 @@ fn numbered(kind: &str, index: u32) -> Path {
     Path::from(format!("{kind}/{kind}-{index:05}.parquet"))
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| {
         DataFusionError::Internal(format!("the shard writer lacks the column {name}"))
     })
@@ -136,20 +161,23 @@ impl ShardFiles {
                 metadata,
                 ..
             } => encode_extraction(index, rows, *feature_count, metadata),
-            Self::Reduction {
-                component_count,
+            Self::Lists {
+                table,
+                count,
                 metadata,
             } => {
                 let schema = with_path_and_label(
-                    [Field::new(
-                        "components",
-                        float_list_type(*component_count),
-                        false,
-                    )],
+                    [Field::new(table.names().1, float_list_type(*count), false)],
                     metadata,
                 );
-                let mut batches = Vec::with_capacity(rows.len());
-                for batch in rows {
+                // An optimiser drops a sort that no operator asks for: the order is made here.
+                let sorted = match table {
+                    ListTable::Features => sorted_by_path(rows)?,
+                    ListTable::Reduced => rows.to_vec(),
+                };
+                let (table, lists) = table.names();
+                let mut batches = Vec::with_capacity(sorted.len());
+                for batch in &sorted {
                     // Other programs' tables hold other types of strings, or categories.
                     let text = |name| {
                         Ok::<_, DataFusionError>(cast(column(batch, name)?, &DataType::Utf8)?)
@@ -159,7 +187,7 @@ impl ShardFiles {
                         vec![
                             text("path")?,
                             text("label")?,
-                            Arc::clone(column(batch, "components")?),
+                            Arc::clone(column(batch, lists)?),
                         ],
                     )?);
                 }
@@ -167,7 +195,7 @@ impl ShardFiles {
                     ok: rows.iter().map(|batch| batch.num_rows() as u64).sum(),
                     failed: 0,
                     files: vec![ShardFile {
-                        path: numbered("reduced", index),
+                        path: numbered(table, index),
                         content: encode(&schema, &batches)?,
                     }],
                 })
@@ -204,20 +232,25 @@ impl ShardFiles {
     }
 }
 
+fn sorted_by_path(rows: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let all = concat_batches(&first.schema(), rows)?;
+    let order = sort_to_indices(column(&all, "path")?, None, None)?;
+    Ok(vec![take_record_batch(&all, &order)?])
+}
+
 fn encode_extraction(
     index: u32,
     rows: &[RecordBatch],
-    feature_count: usize,
+    feature_count: Option<usize>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Encoded> {
-    let feature_schema = with_path_and_label(
-        [Field::new(
-            "features",
-            float_list_type(feature_count),
-            false,
-        )],
-        metadata,
-    );
+    let feature_schema = feature_count.map(|count| {
+        let lists = Field::new("features", float_list_type(count), false);
+        with_path_and_label([lists], metadata)
+    });
     let thumbnail_schema = with_path_and_label(
         [Field::new("thumbnail", DataType::Binary, false)],
         &BTreeMap::new(),
@@ -272,29 +305,42 @@ fn encode_extraction(
                 kept.columns().to_vec(),
             )?)
         };
-        features.push(successes("features", &feature_schema)?);
+        if let Some(schema) = &feature_schema {
+            features.push(successes("features", schema)?);
+        }
         thumbnails.push(successes("thumbnail", &thumbnail_schema)?);
     }
     let thumbnails = choose_thumbnails(index, &thumbnails)?;
-    Ok(Encoded {
-        ok,
-        failed,
-        // The ledger comes last: a shard is done when it is there.
-        files: vec![
-            ShardFile {
-                path: numbered("features", index),
-                content: encode(&feature_schema, &features)?,
-            },
-            ShardFile {
-                path: numbered("thumbnails", index),
-                content: encode(&thumbnail_schema, &thumbnails)?,
-            },
-            ShardFile {
-                path: numbered("images", index),
-                content: encode(&ledger_schema, &ledger)?,
-            },
-        ],
-    })
+    let mut files = match &feature_schema {
+        Some(schema) => vec![ShardFile {
+            path: numbered("features", index),
+            content: encode(schema, &features)?,
+        }],
+        None => {
+            let (descriptors, patches) = keypoint_tables(rows, &thumbnails, metadata)?;
+            vec![
+                ShardFile {
+                    path: numbered("descriptors", index),
+                    content: descriptors.encode()?,
+                },
+                ShardFile {
+                    path: numbered("patches", index),
+                    content: patches.encode()?,
+                },
+            ]
+        }
+    };
+    // The ledger comes last: a shard is done when it is there.
+    for (name, schema, batches) in [
+        ("thumbnails", &thumbnail_schema, &thumbnails),
+        ("images", &ledger_schema, &ledger),
+    ] {
+        files.push(ShardFile {
+            path: numbered(name, index),
+            content: encode(schema, batches)?,
+        });
+    }
+    Ok(Encoded { ok, failed, files })
 }
 
 /// Keeps the first thumbnail of each label and others at even steps.

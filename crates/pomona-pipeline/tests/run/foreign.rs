@@ -49,6 +49,7 @@ fn fit_file(
             },
             seed: 0,
             extractor: None,
+            words: None,
         };
         fit(&context, &request, out).await
     })

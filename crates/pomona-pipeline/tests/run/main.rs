@@ -7,3 +7,4 @@ mod foreign;
 mod models;
 mod stopping;
 mod support;
+mod words;

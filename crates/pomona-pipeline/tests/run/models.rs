@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pomona_pipeline::{ModelFile, PipelineError, RunFolder, Steps};
+use pomona_pipeline::{Extraction, ModelFile, PipelineError, RunFolder, Steps};
 
 use crate::support::{Place, run, settings, sql};
 
@@ -121,7 +121,10 @@ fn a_model_is_refused_when_damaged_or_fitted_otherwise() {
     // Another network.
     let mut model = ModelFile::load(&good).unwrap();
     let extraction = model.extraction.as_mut().unwrap();
-    extraction.backbone_sha256 = "0".repeat(64);
+    let Extraction::Network(network) = extraction else {
+        panic!("{extraction:?}");
+    };
+    network.backbone_sha256 = "0".repeat(64);
     model.save(&damaged).unwrap();
     let refused = run(
         1,

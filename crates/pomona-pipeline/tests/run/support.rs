@@ -11,7 +11,7 @@ use pomona_learn::{Components, FitSettings};
 use pomona_pipeline::assets::EngineChoice;
 use pomona_pipeline::{
     Context, ExtractSettings, ExtractorRequest, OnError, Overwrite, PipelineError, RunFolder,
-    RunOutcome, RunSettings, Silent, Steps,
+    RunOutcome, RunSettings, Silent, Steps, WordSettings,
 };
 
 /// A folder with some demonstration photos, and room for runs beside them.
@@ -70,6 +70,8 @@ pub(crate) fn settings() -> RunSettings {
             scale: true,
         },
         seed: 7,
+        words: WordSettings::default(),
+        by_label: false,
         model: None,
         per_image_csv: None,
         shown: BTreeMap::new(),
@@ -83,11 +85,22 @@ pub(crate) fn run(
     settings: &RunSettings,
     steps: Steps,
 ) -> Result<RunOutcome, PipelineError> {
+    run_as(&request(), workers, photos, out, settings, steps)
+}
+
+pub(crate) fn run_as(
+    request: &ExtractorRequest,
+    workers: usize,
+    photos: &Path,
+    out: &Path,
+    settings: &RunSettings,
+    steps: Steps,
+) -> Result<RunOutcome, PipelineError> {
     let context = context(workers);
     let source = ImageSource::folder(photos)?;
     let folder = RunFolder::create(out, Overwrite::Refuse)?;
     context.runtimes.block_on(async {
-        pomona_pipeline::run(&context, &source, &request(), settings, &folder, steps).await
+        pomona_pipeline::run(&context, &source, request, settings, &folder, steps).await
     })
 }
 

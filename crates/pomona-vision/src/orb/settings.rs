@@ -1,7 +1,9 @@
 //! What a detector can be told.
 
+use serde::{Deserialize, Serialize};
+
 /// How key points are found and described. The defaults are OpenCV's.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OrbSettings {
     /// Key points wanted per image, at least 1. Rounded for each level, and equal scores at the limit of a level
     /// are all kept: an image may give a few more.

@@ -1,0 +1,65 @@
+//! What lies at a path to a model.
+
+use std::path::Path;
+
+use pomona_learn::FitSettings;
+
+use crate::error::PipelineError;
+use crate::fit::{FitRequest, fit};
+use crate::folder::parent_of;
+use crate::model::ModelFile;
+use crate::run::{Context, ExtractorRequest, extractor_like};
+use crate::words::{Codebook, WordSettings, features_at};
+
+/// What to fit, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct FitFrom<'a> {
+    /// A run folder, a Parquet file, or a folder of them.
+    pub path: &'a Path,
+    /// How many components, and whether to scale.
+    pub settings: FitSettings,
+    /// How descriptors become features, where the run holds those.
+    pub words: &'a WordSettings,
+    /// Whether words are summed up by label too, beside the model.
+    pub by_label: bool,
+    /// The seed that the model file stores.
+    pub seed: u64,
+}
+
+/// Fits a model on the features at a path, where they are descriptors with a new codebook, and writes it to `out`.
+///
+/// # Errors
+/// Those of [`features_at`] and [`fit`].
+pub async fn fit_from(
+    context: &Context,
+    from: &FitFrom<'_>,
+    out: &Path,
+) -> Result<ModelFile, PipelineError> {
+    let folder = parent_of(out);
+    std::fs::create_dir_all(folder).map_err(PipelineError::io(folder))?;
+    // Words made of descriptors live as long as the fit needs them.
+    let scratch = tempfile::Builder::new()
+        .prefix(".pomona-")
+        .tempdir_in(folder)
+        .map_err(PipelineError::io(folder))?;
+    let (input, words) = features_at(
+        context,
+        from.path,
+        Codebook::Learn(from.words),
+        from.by_label.then_some(folder),
+        scratch.path(),
+    )
+    .await?;
+    // With the network or the detector at hand the model can carry test images; without it, test features.
+    let extractor = input.extraction().and_then(|extraction| {
+        extractor_like(context, &ExtractorRequest::default(), &extraction).ok()
+    });
+    let request = FitRequest {
+        input: &input,
+        settings: from.settings,
+        seed: from.seed,
+        extractor: extractor.as_ref(),
+        words: words.as_ref().map(|words| &words.model),
+    };
+    Ok(fit(context, &request, out).await?.0)
+}
