@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 
 def inertia(rows, fitted, distance):
-    """Exact: Σ of squared distances or differing bits, of all rows to the centres they were given."""
+    """Σ of squared distances to the centres that rows were given, or of differing bits to the nearest ones."""
     rows = rows.astype(np.float64)
     centres = fitted.cluster_centers_.astype(np.float64)
     labels = fitted.labels_

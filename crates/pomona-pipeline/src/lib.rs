@@ -21,6 +21,7 @@ mod query;
 mod record;
 mod reduce;
 mod report;
+mod report_words;
 mod results;
 mod run;
 mod self_test;

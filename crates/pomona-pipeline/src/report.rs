@@ -17,6 +17,7 @@ use crate::events::Event;
 use crate::folder::{RunFolder, write_whole};
 use crate::model::ModelFile;
 use crate::query::{counts_by_status, table, texts};
+use crate::report_words;
 use crate::run::Context;
 
 /// Points in the scatter, most.
@@ -71,12 +72,13 @@ async fn collect(context: &Context, folder: &RunFolder) -> Result<ReportData, Pi
         .map(|(index, label)| (label.label.clone(), index))
         .collect();
     let scatter = scatter(context, folder, &index, &mut labels).await?;
-    let reducer = folder
+    let model = folder
         .model()
         .is_file()
         .then(|| ModelFile::load(&folder.model()))
-        .transpose()?
-        .map(|model| model.reducer);
+        .transpose()?;
+    let words = report_words::collect(context, folder, record.words, model.as_ref(), ok).await?;
+    let reducer = model.map(|model| model.reducer);
     let name = folder
         .path()
         .file_name()
@@ -123,6 +125,7 @@ async fn collect(context: &Context, folder: &RunFolder) -> Result<ReportData, Pi
         images_per_second: record.images_per_second,
         settings,
         notes: record.notes,
+        words,
         quality: None,
     })
 }

@@ -3,6 +3,8 @@
 //! Every text may hold anything a file name can (markup, quotes, right-to-left letters, control characters);
 //! it is made safe when it is rendered.
 
+use crate::words_data::WordsReport;
+
 /// Everything a report shows. Start from `ReportData::default()` and fill in what is known: a section without
 /// data says so.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +44,8 @@ pub struct ReportData {
     pub settings: Vec<(String, String)>,
     /// Sentences worth reading first, such as a warning the run gave.
     pub notes: Vec<String>,
+    /// Key points and the codebook, where features are visual words.
+    pub words: Option<WordsReport>,
     /// How well the numbers tell the labels apart, where that was measured.
     pub quality: Option<Quality>,
 }

@@ -19,12 +19,18 @@ mod stages;
 mod status;
 mod text;
 mod variance;
+mod words;
+mod words_data;
 
 pub use data::{
     Confusion, Failure, LabelCount, MAX_CONFUSIONS, MAX_FAILURES, MAX_LABEL_PICTURES, MAX_LABELS,
     MAX_POINTS, Quality, ReportData, ScatterPoint, Stage,
 };
 pub use error::ReportError;
+pub use words_data::{
+    DrawnKeyPoint, KeyPointSample, MAX_DRAWN_KEYPOINTS, MAX_KEYPOINT_SAMPLES, MAX_TYPICAL_WORDS,
+    MAX_WORD_PATCHES, PassRow, TypicalWord, WordsReport,
+};
 
 /// Renders the report as one HTML document.
 ///
@@ -68,6 +74,11 @@ fn check(data: &ReportData) -> Result<(), ReportError> {
     for label in &data.labels {
         for jpeg in &label.thumbnails {
             picture::check(jpeg, &label.label)?;
+        }
+    }
+    if let Some(words) = &data.words {
+        for sample in &words.samples {
+            picture::check(&sample.picture, &sample.path)?;
         }
     }
     let all_listed = data.labels_total <= data.labels.len() as u64;

@@ -2,7 +2,7 @@
 
 use crate::data::ReportData;
 use crate::text::{count, moment, percent, rate, seconds, share, shortened, shown};
-use crate::{labels, quality, scatter, stages, status, variance};
+use crate::{labels, quality, scatter, stages, status, variance, words};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -55,6 +55,7 @@ pub(crate) fn page(data: &ReportData) -> Markup {
                         ul {
                             li { a href="#status" { "Photos" } }
                             li { a href="#labels" { "Labels" } }
+                            @if data.words.is_some() { li { a href="#words" { "Words" } } }
                             li { a href="#variance" { "Components" } }
                             li { a href="#scatter" { "Side by side" } }
                             @if data.quality.is_some() { li { a href="#quality" { "Quality" } } }
@@ -70,6 +71,7 @@ pub(crate) fn page(data: &ReportData) -> Markup {
                     }
                     (status::section(data))
                     (labels::section(data))
+                    @if let Some(found) = &data.words { (words::section(found)) }
                     (variance::section(data))
                     (scatter::section(data))
                     @if let Some(measured) = &data.quality { (quality::section(measured)) }

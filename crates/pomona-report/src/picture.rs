@@ -21,6 +21,13 @@ pub(crate) fn data_url(jpeg: &[u8]) -> String {
     url
 }
 
+/// PNG bytes as a `data:` URL.
+pub(crate) fn png_url(png: &[u8]) -> String {
+    let mut url = String::from("data:image/png;base64,");
+    STANDARD.encode_string(png, &mut url);
+    url
+}
+
 /// How many characters [`data_url`] takes.
 pub(crate) fn encoded_length(jpeg: &[u8]) -> usize {
     23 + jpeg.len().div_ceil(3) * 4

@@ -168,3 +168,60 @@ fn norm(row: &Descriptor) -> i32 {
 fn point(row: &Descriptor) -> (Point, i32) {
     (kernel::point(|at| -2 * centred(row, at)), norm(row))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(distance: Distance, a: &Descriptor, b: &Descriptor) -> u64 {
+        let values = a.iter().zip(b);
+        match distance {
+            Distance::Euclidean => values.map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum(),
+            Distance::Hamming => values.map(|(a, b)| u64::from((a ^ b).count_ones())).sum(),
+        }
+    }
+
+    /// More rows than a part holds, and neither parts nor blocks are full.
+    #[test]
+    fn costs_and_draws_agree_with_the_definition() {
+        let rows: Vec<Descriptor> = (0..2 * PART_ROWS + 5)
+            .map(|row| std::array::from_fn(|at| ((row * 7_919 + at * 104_729) % 65_521) as u8))
+            .collect();
+        let last = rows.len() - 1;
+        for distance in Distance::ALL {
+            let mut potentials = Potentials::new(distance, &rows);
+            let chosen = [3, PART_ROWS + 1, last];
+            for centre in chosen {
+                potentials.choose(centre);
+            }
+            let nearest = |row: &Descriptor, centres: &[usize]| {
+                let costs = centres.iter().map(|at| cost(distance, row, &rows[*at]));
+                costs.min().unwrap()
+            };
+            let costs: Vec<u64> = rows.iter().map(|row| nearest(row, &chosen)).collect();
+            assert_eq!(potentials.total(), costs.iter().sum::<u64>());
+
+            let candidates = [0, 17, PART_ROWS - 1, PART_ROWS, last - 1, 9, 8, 7, 6, 5];
+            let expected: Vec<u64> = candidates
+                .iter()
+                .map(|candidate| {
+                    let lowered = rows.iter().zip(&costs);
+                    lowered
+                        .map(|(row, least)| cost(distance, row, &rows[*candidate]).min(*least))
+                        .sum()
+                })
+                .collect();
+            assert_eq!(potentials.with_each(&candidates), expected);
+
+            // Both ends of each row's share; rows that cost nothing have none.
+            let mut start = 0;
+            for (row, cost) in costs.iter().enumerate() {
+                if *cost > 0 {
+                    assert_eq!(potentials.row_at(start), row);
+                    assert_eq!(potentials.row_at(start + cost - 1), row);
+                }
+                start += cost;
+            }
+        }
+    }
+}

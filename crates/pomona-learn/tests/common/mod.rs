@@ -7,6 +7,8 @@
     reason = "each test file uses a part"
 )]
 
+pub mod descriptors;
+
 use pomona_learn::{Components, FitSettings, Fitted, Moments, Reducer};
 
 /// SplitMix64: seeded numbers that are the same everywhere.

@@ -2,7 +2,7 @@
 
     python make_kmeans_references.py > kmeans_references.json
 
-Made with Python 3.11, numpy 2.4.6, scikit-learn 1.9.1. Rows come from a generator that `tests/kmeans.rs` repeats.
+Made with Python 3.11, numpy 2.4.6, scikit-learn 1.9.1. Rows come from a generator that `tests/common/descriptors.rs` repeats.
 """
 
 import json
@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import sklearn
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
@@ -51,6 +51,12 @@ def passes(rows, first, most):
     return {"steps": steps, "centres": np.round(fitted.cluster_centers_, 6).ravel().tolist()}
 
 
+def seeding_cost(rows, words, seed):
+    """Σ of the squared distances to the nearest of the centres that k-means++ starts from."""
+    centres, _ = kmeans_plusplus(rows, words, random_state=seed)
+    return float(((rows[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2).min(axis=1).sum())
+
+
 def main():
     cases = []
     for seed, count, groups, words in ((1, 150, 9, 7), (2, 90, 40, 12)):
@@ -65,7 +71,23 @@ def main():
 
     rows = rows_of(4, 1500, 300).astype(np.float64)
     inertias = [float(KMeans(100, n_init=1, random_state=seed).fit(rows).inertia_) for seed in range(20)]
-    quality = {"seed": 4, "rows": 1500, "groups": 300, "words": 100, "inertia_mean": float(np.mean(inertias))}
+    seeded = [seeding_cost(rows, 100, seed) for seed in range(400)]
+    quality = {
+        "seed": 4,
+        "rows": 1500,
+        "groups": 300,
+        "words": 100,
+        "inertia_mean": float(np.mean(inertias)),
+        "seeding_mean": float(np.mean(seeded)),
+        "seeding_deviation": float(np.std(seeded, ddof=1)),
+    }
+
+    # Rows without groups: the centres settle slowly, and the tolerance ends it.
+    rows = rows_of(6, 2000, 2000).astype(np.float64)
+    tolerance = {"seed": 6, "rows": 2000, "first": 12, "passes": []}
+    for value in (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003):
+        fitted = KMeans(12, init=rows[:12], n_init=1, max_iter=100, tol=value, algorithm="lloyd").fit(rows)
+        tolerance["passes"].append([value, int(fitted.n_iter_)])
 
     random = Random(5)
     counts = np.array([[max(random.next() % 9 - 4, 0) for _ in range(6)] for _ in range(8)])
@@ -85,7 +107,14 @@ def main():
         "inverse": TfidfTransformer().fit(counts).idf_.tolist(),
         "vectors": vectors,
     }
-    result = {"sklearn": sklearn.__version__, "passes": cases, "empty": empty, "quality": quality, "words": words}
+    result = {
+        "sklearn": sklearn.__version__,
+        "passes": cases,
+        "empty": empty,
+        "quality": quality,
+        "tolerance": tolerance,
+        "words": words,
+    }
     print(json.dumps(result))
 
 

@@ -159,11 +159,15 @@ impl Document {
                 );
                 match name.as_str() {
                     "src" => assert!(
-                        value.starts_with("data:image/jpeg;base64,"),
+                        value.starts_with("data:image/jpeg;base64,")
+                            || value.starts_with("data:image/png;base64,"),
                         "{} loads {value}",
                         e.name
                     ),
                     "href" if e.name == "link" => assert_eq!(value, "data:,"),
+                    "href" if e.name == "image" => {
+                        assert!(value.starts_with("data:image/jpeg;base64,"), "{value}");
+                    }
                     "href" => {
                         let target = value
                             .strip_prefix('#')

@@ -1,6 +1,7 @@
 //! The report as a document: what it says, that it is whole, and that foreign text stays text.
 
 mod dom;
+mod words;
 
 use dom::parse;
 use pomona_report::{
@@ -73,6 +74,7 @@ fn run(labels: usize, points: usize, picture_bytes: usize) -> ReportData {
         images_per_second: 148.2,
         settings: vec![("seed".into(), "42".into())],
         notes: vec!["The built-in engine was used.".into()],
+        words: None,
         quality: None,
     }
 }
@@ -307,6 +309,13 @@ fn everywhere(text: &str) -> ReportData {
     data.stages[0].name.clone_from(&text);
     data.settings.push((text.clone(), text.clone()));
     data.notes.push(text.clone());
+    let mut words = words::words();
+    words.samples[0].path.clone_from(&text);
+    words.samples[0].label = Some(text.clone());
+    words.stop.clone_from(&text);
+    words.distance.clone_from(&text);
+    words.passes[0].kind.clone_from(&text);
+    data.words = Some(words);
     data.quality = Some(Quality {
         measures: vec![(text.clone(), text.clone())],
         confusions: vec![Confusion {
