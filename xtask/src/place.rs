@@ -80,6 +80,18 @@ impl Place {
         build(&self.root, &["--package", package, "--example", name])
     }
 
+    /// The reference's photos, in the order of their paths.
+    pub(crate) fn reference_photos(&self, shared: &Path) -> Result<Vec<String>> {
+        let mut files = Vec::new();
+        for class in CLASSES {
+            for entry in std::fs::read_dir(shared.join("data/fruits-360/Test").join(class))? {
+                files.push(entry?.path().display().to_string());
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
     /// Arguments that run all Fruits-360 photos through the reference's network.
     pub(crate) fn all_photos_run(&self, shared: &Path, out: &Path) -> Vec<String> {
         let text = |path: PathBuf| path.display().to_string();
@@ -104,6 +116,25 @@ impl Place {
 
     /// Arguments that run the reference's photos through the reference's network.
     pub(crate) fn reference_run(&self, shared: &Path, command: &str, out: &Path) -> Vec<String> {
+        let mut arguments = self.reference_photos_run(shared, command, out);
+        arguments.extend([
+            "--backbone".to_owned(),
+            shared
+                .join("models/mobilenet_v2.onnx")
+                .display()
+                .to_string(),
+            "--normalise=-1..1".to_owned(),
+        ]);
+        arguments
+    }
+
+    /// Arguments that run the reference's photos, however their features are made.
+    pub(crate) fn reference_photos_run(
+        &self,
+        shared: &Path,
+        command: &str,
+        out: &Path,
+    ) -> Vec<String> {
         let text = |path: PathBuf| path.display().to_string();
         let mut arguments = vec![
             "--quiet".to_owned(),
@@ -112,9 +143,6 @@ impl Place {
             "--out".to_owned(),
             text(out.to_owned()),
             "--overwrite".to_owned(),
-            "--backbone".to_owned(),
-            text(shared.join("models/mobilenet_v2.onnx")),
-            "--normalise=-1..1".to_owned(),
         ];
         for class in CLASSES {
             arguments.extend(["--glob".to_owned(), format!("{class}/*.jpg")]);

@@ -1,9 +1,9 @@
 //! How long a codebook takes to learn from a file of descriptors.
 //!
-//! `cargo run -p pomona-learn --example kmeans_rate -- FILE [WORDS] [SEED] [THREADS] [MAX_PASSES] [DISTANCE] [SAMPLE_ROWS]
-//! [BATCH_ROWS]`, with 0 for the last two's defaults. FILE holds n×32 bytes and nothing else. Prints one line of JSON: seconds (seeding and all
-//! passes, the least of three), inertia (of the final centres over all rows), and how it went.
-//! `tools/figures/sklearn_kmeans.py` does the same with scikit-learn.
+//! `cargo run -p pomona-learn --example kmeans_rate -- FILE [WORDS] [SEED] [THREADS] [MAX_PASSES] [DISTANCE]
+//! [SAMPLE_ROWS] [BATCH_ROWS]`, with 0 for the last two's defaults. FILE holds n×32 bytes and nothing else. Prints
+//! one line of JSON: seconds (seeding and all passes, the least of three), inertia (of the final centres over
+//! all rows), and how it went. `tools/figures/sklearn_kmeans.py` does the same with scikit-learn.
 #![expect(
     clippy::print_stdout,
     reason = "the program's result is one line on standard output"

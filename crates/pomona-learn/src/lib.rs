@@ -7,8 +7,8 @@
 //! * [`SealedFile`]: the bytes of a model file.
 //!
 //! Rows are row-major: row `i` of an n×D block is `rows[i * D..(i + 1) * D]`. Nothing here reads or
-//! writes files, and nothing is random. Sums, products and decompositions run in f64 and give the same
-//! bits whatever the number of threads; another processor may round differently.
+//! writes files, and whatever is drawn follows from a seed. Sums, products and decompositions run in f64 and
+//! give the same bits whatever the number of threads; another processor may round differently.
 
 mod components;
 mod eigen;

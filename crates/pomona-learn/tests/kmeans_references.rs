@@ -147,7 +147,7 @@ fn the_tolerance_ends_a_fit_as_in_scikit_learn() {
             kmeans.finish_pass(totals).unwrap();
         }
         let done = kmeans.finish().unwrap();
-        println!("{tolerance} {passes} {:?} {}",done.stop,done.passes.len());
+        assert_eq!(done.stop, Stop::Tolerance);
         // And the closing one, which scikit-learn makes too but does not count.
         assert_eq!(
             done.passes.len(),

@@ -108,6 +108,27 @@ fn codebooks_that_cannot_be_are_refused() {
     assert!(codebook.assign(&[0; 63], &mut [0]).is_err());
 }
 
+/// Model files hold these bytes: the layout as it is documented, written by hand.
+#[test]
+fn codebooks_of_version_1_are_read() {
+    let mut values = [0.0; 64];
+    (values[1], values[63]) = (1.5, 255.0);
+    let mut bytes = b"POMONAC1\0\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0".to_vec();
+    bytes.resize(24 + 128, 0);
+    bytes[26..28].copy_from_slice(&[0x80, 0x01]);
+    bytes[150..].copy_from_slice(&[0x00, 0xff]);
+    let codebook = Codebook::from_euclidean(&values).unwrap();
+    assert_eq!(Codebook::from_bytes(&bytes).unwrap(), codebook);
+    assert_eq!(codebook.to_bytes(), bytes);
+
+    let centre: Vec<u8> = (100..132).collect();
+    let mut bytes = b"POMONAC1\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0".to_vec();
+    bytes.extend_from_slice(&centre);
+    let codebook = Codebook::from_hamming(&centre).unwrap();
+    assert_eq!(Codebook::from_bytes(&bytes).unwrap(), codebook);
+    assert_eq!(codebook.to_bytes(), bytes);
+}
+
 /// Fixed for good: samples and batches of old runs follow from it.
 #[test]
 fn row_keys_stay_what_they_are() {

@@ -132,6 +132,14 @@ fn weights_come_back_from_their_parts() {
     );
     assert!(WordWeights::from_inverse(vec![f64::NAN], Norm::None).is_err());
     assert!(WordWeights::from_inverse(vec![-1.0], Norm::None).is_err());
+    assert!(WordWeights::from_inverse(vec![1e7], Norm::None).is_err());
+    // The largest there can be stay numbers, under any norm.
+    for norm in Norm::ALL {
+        let weights = WordWeights::from_inverse(vec![1e6; 2], norm).unwrap();
+        let mut vector = [f32::NAN; 2];
+        weights.apply(&[u64::MAX; 2], &mut vector).unwrap();
+        assert!(vector.iter().all(|value| value.is_finite() && *value > 0.0));
+    }
     for norm in Norm::ALL {
         assert_eq!(norm.to_string().parse(), Ok(norm));
     }

@@ -1,15 +1,20 @@
 //! Every figure, each in its file.
 
+mod accuracy;
 mod build;
+mod codebook;
 mod damaged;
 mod engines;
 mod features;
 mod fit;
 mod memory;
 mod neighbours;
+mod orb;
 mod pca;
 mod rate;
 mod repeat;
+mod roads;
+mod words;
 
 use anyhow::{Result, bail};
 
@@ -53,7 +58,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 10] = [
+const ALL: [(&str, Measure); 14] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -63,6 +68,10 @@ const ALL: [(&str, Measure); 10] = [
     ("neighbours", neighbours::measure),
     ("repeat", repeat::measure),
     ("engines", engines::measure),
+    ("orb", orb::measure),
+    ("codebook", codebook::measure),
+    ("words", words::measure),
+    ("roads", roads::measure),
     ("build", build::measure),
 ];
 

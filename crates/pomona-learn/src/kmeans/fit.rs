@@ -8,8 +8,8 @@ use super::{DESCRIPTOR_BYTES, descriptors_in, one_per_row};
 /// Least rows of a part: below, starting and merging it costs more than counting.
 const PART_ROWS: usize = 1_024;
 
-/// Learns a codebook of n descriptors held in memory, with so many threads (at least 1). Keys are
-/// [`row_key`](super::row_key)s or anything else that tells rows apart. Neither the order of the rows nor the
+/// Learns a codebook of n descriptors held in memory, with so many threads (at least 1). Keys are those of
+/// [`PathKey`](super::PathKey), or anything else that tells rows apart. Neither the order of the rows nor the
 /// number of threads changes the codebook.
 pub fn fit(
     descriptors: &[u8],

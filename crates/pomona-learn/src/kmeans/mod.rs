@@ -9,6 +9,7 @@
 //!    ones go to [`KMeans::finish_pass`], which tells how the pass went.
 //! 4. [`KMeans::finish`] gives the [`Clustering`].
 //!
+//! What is drawn follows from the seed and the rows' keys ([`PathKey`]), never from where or when a row is read.
 //! Sums, costs and choices are integers from end to end, and centres lie on a grid ([`Codebook`]). So the same
 //! rows, keys and settings give the same codebook to the bit: with any number of partitions, in any order, with
 //! any number of threads, and on any processor. [`fit`] does all of it in memory.

@@ -42,7 +42,8 @@ impl SeedSample {
         self.kept.len()
     }
 
-    /// Sees n descriptors and their keys ([`row_key`](super::row_key)). On an error none of them is seen.
+    /// Sees n descriptors and their keys ([`PathKey`](super::PathKey)). On an error none of them is
+    /// seen.
     pub fn update(&mut self, descriptors: &[u8], keys: &[u64]) -> Result<(), KMeansError> {
         let rows = descriptors_in("drawing a sample", descriptors)?;
         one_per_row("drawing a sample", rows.len(), keys.len())?;

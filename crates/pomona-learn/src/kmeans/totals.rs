@@ -69,7 +69,7 @@ impl PassTotals {
             + self.farthest.iter().len() * size_of::<Far>()
     }
 
-    /// Counts n descriptors and their keys ([`row_key`](super::row_key)); under a plan for a share of the rows,
+    /// Counts n descriptors and their keys ([`PathKey`](super::PathKey)); under a plan for a share of the rows,
     /// those drawn. The plan is the one these totals were made for. On an error none is counted.
     pub fn update(
         &mut self,

@@ -27,8 +27,8 @@ pub enum WordsError {
         /// Entries of the vector.
         got: usize,
     },
-    /// Weights that are no numbers of 0 or more.
-    #[error("the words' weights cannot be used: one of them is not a number of 0 or more")]
+    /// Weights outside 0 to 1,000,000.
+    #[error("the words' weights cannot be used: one of them is not a number from 0 to 1,000,000")]
     Weights,
     /// Descriptors or bytes that cannot be read.
     #[error(transparent)]

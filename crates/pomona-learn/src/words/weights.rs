@@ -101,6 +101,9 @@ impl FromStr for Norm {
     }
 }
 
+/// Far above what tf-idf gives, at most 1 + 64·ln 2, and low enough that no entry becomes infinite.
+const LARGEST: f64 = 1e6;
+
 /// How counts of k words become a vector of k features.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WordWeights {
@@ -130,11 +133,12 @@ impl WordWeights {
         }
     }
 
-    /// tf-idf with the inverse document frequencies that [`inverse`](Self::inverse) gave.
+    /// tf-idf with the inverse document frequencies that [`inverse`](Self::inverse) gave: 0 to
+    /// 1,000,000.
     pub fn from_inverse(inverse: Vec<f64>, norm: Norm) -> Result<Self, WordsError> {
         if !inverse
             .iter()
-            .all(|weight| weight.is_finite() && *weight >= 0.0)
+            .all(|weight| (0.0..=LARGEST).contains(weight))
         {
             return Err(WordsError::Weights);
         }
