@@ -35,6 +35,9 @@ pub struct Explanation {
     pub error: Option<String>,
     /// Shard it belongs to.
     pub shard: Option<i32>,
+    /// Key points in it, where features are visual words and it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keypoints: Option<usize>,
     /// Its first components, where they were worked out.
     pub components: Vec<f32>,
     /// What a person can do about it.
@@ -97,8 +100,19 @@ pub async fn why(
         advice: Status::from_name(&status).and_then(advice),
         status,
         shard: None,
+        keypoints: None,
         components: Vec::new(),
     };
+    if let (Some(descriptors), true) = (
+        table(context, folder, "descriptors").await?,
+        explanation.status == Status::Ok.name(),
+    ) {
+        let found = descriptors
+            .filter(col("path").eq(lit(path)))?
+            .count()
+            .await?;
+        explanation.keypoints = Some(found);
+    }
     if folder.manifest().is_file() {
         let manifest = pomona_engine::ParquetTable::open(
             &context.session,

@@ -55,6 +55,13 @@ fn told(found: &Explanation) -> String {
     put("last modified", found.last_modified.clone());
     put("sha256", found.content_sha256.clone());
     put("shard", found.shard.map(|shard| shard.to_string()));
+    put(
+        "key points",
+        found.keypoints.map(|keypoints| match keypoints {
+            0 => "none: its features are zeros".to_owned(),
+            some => some.to_string(),
+        }),
+    );
     let shown: Vec<String> = found
         .components
         .iter()
