@@ -36,20 +36,28 @@ pub(super) fn horizontal(image: &RgbImage, coefficients: &Coefficients) -> RgbIm
     RgbImage::from_parts(out_width as u32, image.height(), pixels)
 }
 
+/// Rows turned together: their pixels of a column lie side by side in the target.
+const TOGETHER: usize = 16;
+
 /// Writes the `rows` × `columns` pixels of `source` as `columns` × `rows`.
 fn turn(source: &[u8], columns: usize, rows: usize, target: &mut [u8]) {
-    for y in 0..rows {
-        let row = &source[y * columns * 3..];
-        let columns = target.chunks_exact_mut(rows * 3);
-        if y + 1 < rows {
-            // One value too many moves as fast as three, and the pixel below writes over it.
-            for (x, column) in columns.enumerate() {
-                column[y * 3..y * 3 + 4].copy_from_slice(&row[x * 3..x * 3 + 4]);
+    let source = &source.as_chunks::<3>().0[..rows * columns];
+    let target = &mut target.as_chunks_mut::<3>().0[..rows * columns];
+    let whole = rows - rows % TOGETHER;
+    for y in (0..whole).step_by(TOGETHER) {
+        let block: [&[[u8; 3]]; TOGETHER] =
+            std::array::from_fn(|row| &source[(y + row) * columns..][..columns]);
+        for x in 0..columns {
+            let out = &mut target[x * rows + y..][..TOGETHER];
+            for (pixel, row) in out.iter_mut().zip(&block) {
+                *pixel = row[x];
             }
-        } else {
-            for (x, column) in columns.enumerate() {
-                column[y * 3..y * 3 + 3].copy_from_slice(&row[x * 3..x * 3 + 3]);
-            }
+        }
+    }
+    for y in whole..rows {
+        let row = &source[y * columns..][..columns];
+        for (x, pixel) in row.iter().enumerate() {
+            target[x * rows + y] = *pixel;
         }
     }
 }
@@ -188,6 +196,25 @@ fn weigh<const N: usize>(
 mod tests {
     use super::super::Kernel;
     use super::*;
+
+    #[test]
+    fn turning_twice_gives_the_same_and_once_gives_columns_as_rows() {
+        for (columns, rows) in [(1, 1), (3, 15), (7, 16), (5, 17), (2, 33)] {
+            let source: Vec<u8> = (0..columns * rows * 3).map(|index| index as u8).collect();
+            let (mut turned, mut back) = (vec![0; source.len()], vec![0; source.len()]);
+            turn(&source, columns, rows, &mut turned);
+            for (x, y) in (0..columns).flat_map(|x| (0..rows).map(move |y| (x, y))) {
+                let (from, to) = ((y * columns + x) * 3, (x * rows + y) * 3);
+                assert_eq!(
+                    turned[to..to + 3],
+                    source[from..from + 3],
+                    "{columns} × {rows}"
+                );
+            }
+            turn(&turned, rows, columns, &mut back);
+            assert_eq!(back, source);
+        }
+    }
 
     /// Compiled for other processors the code must give what the reference tests check on this one.
     #[test]
