@@ -101,7 +101,7 @@ impl Place {
             text(shared.join("data/fruits-360")),
             "--out".to_owned(),
             text(out.to_owned()),
-            "--overwrite".to_owned(),
+            "--fresh".to_owned(),
             "--glob".to_owned(),
             "*.jpg".to_owned(),
             "--components".to_owned(),
@@ -142,7 +142,7 @@ impl Place {
             text(shared.join("data/fruits-360/Test")),
             "--out".to_owned(),
             text(out.to_owned()),
-            "--overwrite".to_owned(),
+            "--fresh".to_owned(),
         ];
         for class in CLASSES {
             arguments.extend(["--glob".to_owned(), format!("{class}/*.jpg")]);

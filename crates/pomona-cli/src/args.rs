@@ -112,9 +112,9 @@ pub(crate) struct ExtractArgs {
     /// Folder for the run.
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
-    /// Replace the run that is already in the folder.
-    #[arg(long)]
-    pub(crate) overwrite: bool,
+    /// Start over where the folder holds a run, instead of going on with it.
+    #[arg(long, alias = "overwrite")]
+    pub(crate) fresh: bool,
     /// Use a fitted model: its network or key points and preparation, and in `run` its words and reducer.
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,

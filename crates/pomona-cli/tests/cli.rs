@@ -184,7 +184,13 @@ fn a_finished_run_can_be_asked() {
         why.starts_with("exit: 0") && why.contains("corrupt") && why.contains("what to do"),
         "{why}"
     );
-    insta::assert_snapshot!("taken", told(at, &["run", "photos", "--out", "run"]));
+    insta::assert_snapshot!(
+        "taken",
+        told(
+            at,
+            &["run", "photos", "--out", "run", "--engine", "pure-rust"]
+        )
+    );
     // Too many failures: the results are there, the exit status says so.
     let strict = pomona(
         at,
@@ -240,7 +246,7 @@ fn progress_is_lines_or_json_and_quiet_is_quiet() {
         "pure-rust",
         "--glob",
         "*/K*/*",
-        "--overwrite",
+        "--fresh",
         "--out",
         "other",
     ];
@@ -269,12 +275,16 @@ fn progress_is_lines_or_json_and_quiet_is_quiet() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_ends_cleanly() {
+fn an_interrupt_ends_cleanly_and_the_same_command_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     pomona_demo::render(
         &at.join("photos"),
-        &pomona_demo::DemoSettings::default(),
+        &pomona_demo::DemoSettings {
+            per_label_training: 3,
+            per_label_test: 0,
+            ..pomona_demo::DemoSettings::default()
+        },
         &mut |_, _| {},
     )
     .unwrap();
@@ -313,6 +323,24 @@ fn an_interrupt_ends_cleanly() {
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
     assert!(!at.join("run/run.json").exists());
+    let again = pomona(
+        at,
+        &[
+            "extract",
+            "photos",
+            "--out",
+            "run",
+            "--engine",
+            "pure-rust",
+            "--shard-images",
+            "16",
+        ],
+    );
+    let told = String::from_utf8_lossy(&again.stderr);
+    assert!(
+        again.status.success() && told.contains("were done by an earlier run in this folder"),
+        "{told}"
+    );
 }
 
 /// The official libraries of ONNX Runtime keep an identifier and a queue of reports in the user's cache folder, and

@@ -12,6 +12,14 @@ pub enum PipelineError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A run was begun with other settings, which would give other features.
+    #[error("the run in {} was begun with other settings: {}", folder.display(), differences.join("; "))]
+    OtherSettings {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs: name, old and new value.
+        differences: Vec<String>,
+    },
     /// The folder holds other things than a run.
     #[error("{} is not a run folder: {reason}", folder.display())]
     NotARun {
@@ -164,11 +172,15 @@ impl PipelineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::OtherSettings { .. } => Some(
+                "give the settings it was begun with, choose another folder, or pass --fresh to start over"
+                    .to_owned(),
+            ),
             Self::FolderTaken { .. } => Some(
-                "choose another folder, or pass --overwrite to replace the run in it".to_owned(),
+                "choose another folder, or pass --fresh to replace the run in it".to_owned(),
             ),
             Self::Incomplete { .. } => {
-                Some("it was interrupted: run `pomona extract` again with --overwrite".to_owned())
+                Some("it was interrupted: give the same command again, and it goes on".to_owned())
             }
             Self::Memory { .. } => Some(
                 "cut the network at a smaller tensor (--layer), or use a machine with more memory"

@@ -62,6 +62,10 @@ pub struct Extracted {
     pub seconds: f64,
     /// Seconds until everything was listed; the rest of the work began before.
     pub listing_seconds: f64,
+    /// Images whose features this run worked out.
+    pub new_images: u64,
+    /// Listed objects that an earlier run had done.
+    pub done_before: u64,
     /// Time of all threads for decoding and preparing, seconds.
     pub prepare_seconds: f64,
     /// Time of all threads in the network or on key points, seconds.
@@ -92,6 +96,7 @@ impl Extracted {
 #[derive(Default)]
 struct Listed {
     images: AtomicU64,
+    done_before: AtomicU64,
     ended: AtomicBool,
     stop: AtomicBool,
 }
@@ -193,7 +198,10 @@ pub async fn extract(
     let listing = {
         let (source, settings, listed) = (source.clone(), settings.clone(), Arc::clone(&listed));
         let manifest = ManifestWriter::create(folder.manifest())?;
-        tokio::task::spawn_blocking(move || list(&source, &settings, manifest, &listed, &sender))
+        let folder = folder.clone();
+        tokio::task::spawn_blocking(move || {
+            list(&source, &settings, manifest, &folder, &listed, &sender)
+        })
     };
 
     // Two shards at a time at least, so that one is fetched and written while another is worked on.
@@ -245,6 +253,8 @@ pub async fn extract(
         counts: query::counts_by_status(context, folder).await?,
         seconds,
         listing_seconds,
+        done_before: listed.done_before.load(Ordering::Relaxed),
+        new_images: reading.done - before.done,
         prepare_seconds: reading.prepare_secs - before.prepare_secs,
         features_seconds: reading.features_secs - before.features_secs,
     };
@@ -260,22 +270,29 @@ fn list(
     source: &ImageSource,
     settings: &ExtractSettings,
     mut manifest: ManifestWriter,
+    folder: &RunFolder,
     listed: &Listed,
     sender: &mpsc::Sender<Shard>,
 ) -> Result<Duration, PipelineError> {
     let started = Instant::now();
     let images = source.list(settings.filter.clone(), settings.labels.clone());
+    let mut count = 0;
     for shard in shards(images, settings.shard_size) {
         manifest.write(&shard)?;
-        listed
-            .images
-            .fetch_add(shard.images.len() as u64, Ordering::Relaxed);
+        count += 1;
+        let images = shard.images.len() as u64;
+        listed.images.fetch_add(images, Ordering::Relaxed);
+        if folder.is_done(&shard)? {
+            listed.done_before.fetch_add(images, Ordering::Relaxed);
+            continue;
+        }
         if listed.stop.load(Ordering::Relaxed) || sender.blocking_send(shard).is_err() {
             // Nobody works on them any more: the manifest would promise shards that never come.
             return Ok(started.elapsed());
         }
     }
-    if listed.images.load(Ordering::Relaxed) > 0 {
+    if count > 0 {
+        folder.remove_beyond(count)?;
         manifest.finish()?;
     }
     listed.ended.store(true, Ordering::Relaxed);
@@ -303,9 +320,10 @@ fn report_progress(
     let total = listed.images.load(Ordering::Relaxed);
     let listing_ended = listed.ended.load(Ordering::Relaxed);
     let seconds = started.elapsed().as_secs_f64();
+    let done_before = listed.done_before.load(Ordering::Relaxed);
     let per_second = (done + failed) as f64 / seconds.max(1e-3);
     let seconds_left = (listing_ended && per_second > 0.0)
-        .then(|| total.saturating_sub(done + failed) as f64 / per_second);
+        .then(|| total.saturating_sub(done + failed + done_before) as f64 / per_second);
     let prepare = reading.prepare_secs - before.prepare_secs;
     let features = reading.features_secs - before.features_secs;
     // Threads that neither prepare nor compute are waiting for objects.
@@ -318,7 +336,7 @@ fn report_progress(
         features_stage(extractor)
     };
     context.observer.event(&Event::Progress(Progress {
-        done,
+        done: done + done_before,
         failed,
         listed: total,
         listing_ended,

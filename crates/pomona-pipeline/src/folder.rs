@@ -1,5 +1,6 @@
 //! The run folder.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,14 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use pomona_engine::EngineError;
+use pomona_engine::{EngineError, Shard};
 
 use crate::error::PipelineError;
 use crate::manifest;
 use crate::record::RunRecord;
 
+/// What a run was begun with.
+const STARTED: &str = "started.json";
 /// Everything that a run writes below its folder.
 const FOLDERS: [&str; 6] = [
     "images",
@@ -22,7 +25,8 @@ const FOLDERS: [&str; 6] = [
     "thumbnails",
     "reduced",
 ];
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
+    STARTED,
     "manifest.parquet",
     "words_by_label.parquet",
     "words_by_label.csv",
@@ -35,9 +39,9 @@ const FILES: [&str; 7] = [
 /// What to do with a run that is already in the folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overwrite {
-    /// Leave it alone, and stop.
+    /// Go on with it: what is done stays.
     #[default]
-    Refuse,
+    Continue,
     /// Remove it first. Nothing else in the folder is touched.
     Replace,
 }
@@ -60,13 +64,18 @@ impl RunFolder {
             .map(|name| path.join(name))
             .filter(|path| path.exists())
             .collect();
-        if !found.is_empty() && overwrite == Overwrite::Refuse {
+        // What does not say how it was begun cannot be gone on with.
+        if !found.is_empty() && overwrite == Overwrite::Continue && !path.join(STARTED).is_file() {
             return Err(PipelineError::FolderTaken {
                 folder: path.to_owned(),
             });
         }
+        let replaced = match overwrite {
+            Overwrite::Continue => Vec::new(),
+            Overwrite::Replace => found,
+        };
         // The ledger goes first: without it nothing else counts as done.
-        for old in found {
+        for old in replaced {
             let removed = if old.is_dir() {
                 remove_tables(&old)
             } else {
@@ -166,6 +175,86 @@ impl RunFolder {
                 missing,
                 shards,
             });
+        }
+        Ok(())
+    }
+
+    /// Begins a run with everything that decides its shards, or goes on with one that was begun with the same.
+    ///
+    /// What follows from all shards (the manifest, `run.json`, components, the report) is removed then: a run that is
+    /// gone on with must not look finished.
+    ///
+    /// # Errors
+    /// [`PipelineError::OtherSettings`].
+    pub(crate) fn begin(&self, settings: &BTreeMap<String, String>) -> Result<(), PipelineError> {
+        let file = self.path.join(STARTED);
+        let before: BTreeMap<String, String> = match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut json =
+                    serde_json::to_vec_pretty(settings).map_err(PipelineError::broken(&file))?;
+                json.push(b'\n');
+                return write_whole(&file, |out| out.write_all(&json));
+            }
+            Err(error) => return Err(PipelineError::io(&file)(error)),
+        };
+        let names: BTreeSet<&String> = before.keys().chain(settings.keys()).collect();
+        let shown = |settings: &BTreeMap<String, String>, name: &String| {
+            settings.get(name).map_or("none", String::as_str).to_owned()
+        };
+        let differences: Vec<String> = names
+            .into_iter()
+            .filter(|name| before.get(*name) != settings.get(*name))
+            .map(|name| {
+                let (old, new) = (shown(&before, name), shown(settings, name));
+                format!("{name}: {old} → {new}")
+            })
+            .collect();
+        if !differences.is_empty() {
+            return Err(PipelineError::OtherSettings {
+                folder: self.path.clone(),
+                differences,
+            });
+        }
+        for name in ["run.json", "manifest.parquet", "report.html", "results.csv"] {
+            let old = self.path.join(name);
+            if old.exists() {
+                fs::remove_file(&old).map_err(PipelineError::io(&old))?;
+            }
+        }
+        for old in self.table("reduced")? {
+            fs::remove_file(&old).map_err(PipelineError::io(&old))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the shard is done as it is listed now. The ledger of one that was listed otherwise is removed.
+    pub(crate) fn is_done(&self, shard: &Shard) -> Result<bool, PipelineError> {
+        let file = self
+            .path
+            .join(format!("images/images-{:05}.parquet", shard.index));
+        if !file.is_file() {
+            return Ok(false);
+        }
+        if manifest::is_of(&file, shard)? {
+            return Ok(true);
+        }
+        fs::remove_file(&file).map_err(PipelineError::io(&file))?;
+        Ok(false)
+    }
+
+    /// Removes the files of shards that there are no more, of which there are `shards`.
+    pub(crate) fn remove_beyond(&self, shards: usize) -> Result<(), PipelineError> {
+        // The ledger goes first.
+        for name in ["images", "features", "descriptors", "patches", "thumbnails"] {
+            for file in self.table(name)? {
+                let index = file
+                    .file_stem()
+                    .and_then(|stem| stem.to_str()?.rsplit('-').next()?.parse::<usize>().ok());
+                if index.is_some_and(|index| index >= shards) {
+                    fs::remove_file(&file).map_err(PipelineError::io(&file))?;
+                }
+            }
         }
         Ok(())
     }

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{
+    DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
-use pomona_engine::Shard;
+use pomona_engine::{Shard, Status};
 use tempfile::NamedTempFile;
 
 use crate::error::PipelineError;
@@ -119,6 +122,59 @@ impl ManifestWriter {
             .map(|_| ())
             .map_err(|error| PipelineError::io(&file)(error.error))
     }
+}
+
+/// Whether a ledger file holds these very images: the same paths and labels, last changed at the same time, and
+/// where they could be fetched of the same size.
+pub(crate) fn is_of(ledger: &Path, shard: &Shard) -> Result<bool, PipelineError> {
+    let opened = File::open(ledger).map_err(PipelineError::io(ledger))?;
+    // What cannot be read is done again.
+    let Ok(reader) = ParquetRecordBatchReaderBuilder::try_new(opened).and_then(|file| file.build())
+    else {
+        return Ok(false);
+    };
+    let mut images = shard.images.iter();
+    for batch in reader {
+        let Ok(batch) = batch else {
+            return Ok(false);
+        };
+        let column = |name: &str| batch.column_by_name(name);
+        let (Some(paths), Some(labels), Some(sizes), Some(modified), Some(statuses)) = (
+            column("path"),
+            column("label"),
+            column("size_bytes"),
+            column("last_modified"),
+            column("status"),
+        ) else {
+            return Ok(false);
+        };
+        let (paths, labels) = (paths.as_string::<i32>(), labels.as_string::<i32>());
+        let sizes = sizes.as_primitive::<Int64Type>();
+        let modified = modified.as_primitive::<TimestampMicrosecondType>();
+        let statuses = statuses.as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            let Some(image) = images.next() else {
+                return Ok(false);
+            };
+            let micros = if modified.is_valid(row) {
+                modified.value(row)
+            } else {
+                0
+            };
+            let label = labels.is_valid(row).then(|| labels.value(row));
+            let size = i64::try_from(image.size_bytes).unwrap_or(i64::MAX);
+            // What could not be fetched may be there now.
+            if paths.value(row) != image.path
+                || label != image.label.as_deref()
+                || micros != image.last_modified_micros
+                || sizes.value(row) != size
+                || statuses.value(row) == Status::Unreadable.name()
+            {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(images.next().is_none())
 }
 
 /// Shards in a manifest; 0 where there is none.

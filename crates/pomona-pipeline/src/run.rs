@@ -370,11 +370,19 @@ pub async fn run(
     record
         .settings
         .insert("workers".to_owned(), context.workers.to_string());
+    folder.begin(&deciding(source, &extractor, &settings.shown))?;
     let extracted = extract(context, source, &extractor, &settings.extract, folder).await?;
     record.counts.clone_from(&extracted.counts);
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());
-    record.images_per_second = extracted.ok() as f64 / extracted.seconds.max(1e-9);
+    record.images_per_second = extracted.new_images as f64 / extracted.seconds.max(1e-9);
+    if extracted.done_before > 0 {
+        context.note(&format!(
+            "{} of {} images were done by an earlier run in this folder",
+            extracted.done_before,
+            extracted.total()
+        ));
+    }
     record.thread_seconds = BTreeMap::from([
         ("prepare".to_owned(), extracted.prepare_seconds),
         (
@@ -460,6 +468,32 @@ pub async fn run(
     record.finished = now();
     folder.write_record(&record)?;
     Ok(RunOutcome { extracted, record })
+}
+
+/// Everything that decides what the shards of a run hold.
+fn deciding(
+    source: &ImageSource,
+    extractor: &Extractor,
+    shown: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    const LISTING: [&str; 5] = ["label", "glob", "shard-images", "max-pixels", "max-bytes"];
+    let mut deciding: BTreeMap<String, String> = shown
+        .iter()
+        .filter(|(name, _)| LISTING.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let described = described(extractor);
+    deciding.extend(
+        described
+            .into_iter()
+            .map(|(name, value)| (format!("backbone {name}"), value)),
+    );
+    deciding.insert("photos".to_owned(), source.root().display().to_string());
+    let preparation = extractor.preparation().to_string();
+    if !preparation.is_empty() {
+        deciding.insert("prepare".to_owned(), preparation);
+    }
+    deciding
 }
 
 fn described(extractor: &Extractor) -> BTreeMap<String, String> {

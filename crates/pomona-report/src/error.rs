@@ -36,4 +36,10 @@ pub enum ReportError {
         /// The label or the path it was meant for.
         of: String,
     },
+    /// The bytes of a word's patch do not start as a PNG file does.
+    #[error("a patch of word {word} is not a PNG file")]
+    Patch {
+        /// The word it was meant for.
+        word: u32,
+    },
 }

@@ -11,6 +11,7 @@ mod error;
 mod labels;
 mod looks;
 mod page;
+mod passes;
 mod picture;
 mod quality;
 mod scale;
@@ -19,6 +20,7 @@ mod stages;
 mod status;
 mod text;
 mod variance;
+mod word_counts;
 mod words;
 mod words_data;
 
@@ -28,13 +30,13 @@ pub use data::{
 };
 pub use error::ReportError;
 pub use words_data::{
-    DrawnKeyPoint, KeyPointSample, MAX_DRAWN_KEYPOINTS, MAX_KEYPOINT_SAMPLES, MAX_TYPICAL_WORDS,
-    MAX_WORD_PATCHES, PassRow, TypicalWord, WordsReport,
+    DrawnKeyPoint, KeyPointSample, MAX_DRAWN_KEYPOINTS, MAX_KEYPOINT_SAMPLES, MAX_PASS_ROWS,
+    MAX_TYPICAL_WORDS, MAX_WORD_PATCHES, PassRow, TypicalWord, WordsReport,
 };
 
 /// Renders the report as one HTML document.
 ///
-/// The document stays below about 6 MB: pictures beyond that are thinned out, which the page says.
+/// The document stays below about 6 MB, 7 MB with visual words: pictures beyond that are thinned out, which the page says.
 ///
 /// # Errors
 /// Only for data that contradicts itself; see [`ReportError`].
@@ -79,6 +81,11 @@ fn check(data: &ReportData) -> Result<(), ReportError> {
     if let Some(words) = &data.words {
         for sample in &words.samples {
             picture::check(&sample.picture, &sample.path)?;
+        }
+        for word in &words.typical {
+            for png in &word.patches {
+                picture::check_png(png, word.word)?;
+            }
         }
     }
     let all_listed = data.labels_total <= data.labels.len() as u64;

@@ -100,7 +100,7 @@ fn headline(data: &ReportData) -> Markup {
     let sums = variance::cumulative(&data.explained_variance_ratio);
     html! {
         section.headline aria-label="In short" {
-            dl {
+            dl.tiles {
                 (tile("Photos", &count(total), None, ""))
                 (tile("Read", &count(ok), (total > 0).then(|| percent(share(ok, total), 1)), if total > 0 && ok == total { "good" } else { "" }))
                 (tile("Failed", &count(total - ok), (total > ok).then(|| percent(share(total - ok, total), 1)), if total > ok { "bad" } else { "" }))
@@ -128,8 +128,8 @@ fn elapsed(photos: u64, per_second: f64) -> Option<String> {
     (photos > 0 && secs.is_finite() && secs > 0.0).then(|| format!("in {}", seconds(secs)))
 }
 
-/// One figure of the headline.
-fn tile(name: &str, value: &str, more: Option<String>, tone: &str) -> Markup {
+/// One figure with its name, inside a list of class `tiles`.
+pub(crate) fn tile(name: &str, value: &str, more: Option<String>, tone: &str) -> Markup {
     html! {
         div class={ "tile " (tone) } {
             dt { (name) }

@@ -9,6 +9,11 @@ pub(crate) const LABEL_PICTURES_BYTES: usize = 1_700_000;
 /// Most bytes of text that the scatter and its pictures take together.
 pub(crate) const SCATTER_BYTES: usize = 3_700_000;
 
+/// Most bytes of text that the photos with key points take together.
+pub(crate) const SAMPLE_PICTURES_BYTES: usize = 600_000;
+/// Most bytes of text that the patches of all words take together.
+pub(crate) const PATCHES_BYTES: usize = 400_000;
+
 /// JPEG bytes as base64.
 pub(crate) fn base64(jpeg: &[u8]) -> String {
     STANDARD.encode(jpeg)
@@ -39,6 +44,15 @@ pub(crate) fn check(jpeg: &[u8], of: &str) -> Result<(), ReportError> {
         Ok(())
     } else {
         Err(ReportError::Thumbnail { of: of.to_owned() })
+    }
+}
+
+/// Refuses what a page could not show as a PNG.
+pub(crate) fn check_png(png: &[u8], word: u32) -> Result<(), ReportError> {
+    if png.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Ok(())
+    } else {
+        Err(ReportError::Patch { word })
     }
 }
 

@@ -90,6 +90,35 @@ pub(crate) fn rate(per_second: f64) -> String {
     }
 }
 
+/// A measured number with as many digits as matter; a dash where it is not finite.
+pub(crate) fn measured(value: f64) -> String {
+    let size = value.abs();
+    let text = if !value.is_finite() {
+        return "–".to_owned();
+    } else if size >= 1e15 || (size > 0.0 && size < 1e-3) {
+        let text = format!("{value:.3e}");
+        text.split_once('e').map_or_else(
+            || text.clone(),
+            |(head, power)| format!("{head} × 10^{power}"),
+        )
+    } else if size >= 999.5 || size.fract() == 0.0 {
+        let whole = count(size.round() as u64);
+        if value < 0.0 {
+            format!("-{whole}")
+        } else {
+            whole
+        }
+    } else if size >= 99.95 {
+        format!("{value:.1}")
+    } else if size >= 1.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.4}")
+    };
+    // The minus sign proper, as wide as a plus.
+    text.replace('-', "−").replace(' ', "\u{a0}")
+}
+
 /// Foreign text as it may be shown: control characters and those that turn the reading direction around are
 /// spelt out ("⟨U+202E⟩"), so that a name cannot pass for another one. Escaping is the template's work.
 pub(crate) fn shown(text: &str) -> String {
@@ -170,6 +199,17 @@ mod tests {
         assert_eq!(rate(f64::NAN), "–");
         assert_eq!(rate(203.4), "203");
         assert_eq!(rate(99.97), "100");
+        assert_eq!(measured(16_363_121_493.7), "16,363,121,494");
+        assert_eq!(measured(123.456), "123.5");
+        assert_eq!(measured(12.345), "12.35");
+        assert_eq!(measured(0.01234), "0.0123");
+        assert_eq!(measured(0.0), "0");
+        assert_eq!(measured(-0.0), "0");
+        assert_eq!(measured(12.0), "12");
+        assert_eq!(measured(-1_234.0), "−1,234");
+        assert_eq!(measured(1.5e-9), "1.500\u{a0}×\u{a0}10^−9");
+        assert_eq!(measured(f64::MAX), "1.798\u{a0}×\u{a0}10^308");
+        assert_eq!(measured(f64::INFINITY), "–");
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn pixel(value: f64) -> String {
 }
 
 /// Round numbers of components to mark, about six of them.
-fn ticks(kept: usize) -> Vec<usize> {
+pub(crate) fn ticks(kept: usize) -> Vec<usize> {
     let rough = kept.div_ceil(6).max(1);
     let mut step = 1usize;
     while step < rough {

@@ -1,4 +1,6 @@
-//! What a report tells of visual words.
+//! What a report tells of visual words: plain data, filled by the caller.
+//!
+//! Numbers that are not finite are shown as a dash and left out of drawings.
 
 /// Bags of visual words: key points, the codebook that was learned of them, and what its words look like.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +17,8 @@ pub struct WordsReport {
     pub weighting: String,
     /// What vectors are divided by, by its name.
     pub norm: String,
-    /// The passes of k-means, in order; empty where a model brought the codebook.
+    /// The passes of k-means, in order; empty where a model brought the codebook. Of more than
+    /// [`MAX_PASS_ROWS`] the table shows the first and the last ones.
     pub passes: Vec<PassRow>,
     /// Why no more passes were made, or where the codebook is from: a sentence.
     pub stop: String,
@@ -57,7 +60,8 @@ pub struct KeyPointSample {
     pub width_px: u32,
     /// Height of the photo, in pixels.
     pub height_px: u32,
-    /// The photo as a JPEG file, which may be smaller.
+    /// The photo as a JPEG file, which may be smaller than the photo. Together they should stay below about
+    /// 450 kB: photos beyond that are left out, which the page says.
     pub picture: Vec<u8>,
     /// Key points, the ones to draw first in front. At most [`MAX_DRAWN_KEYPOINTS`] are drawn.
     pub keypoints: Vec<DrawnKeyPoint>,
@@ -85,7 +89,7 @@ pub struct TypicalWord {
     pub word: u32,
     /// Key points of that word.
     pub count: u64,
-    /// Patches as small PNG files, the most typical first. At most [`MAX_WORD_PATCHES`] are shown.
+    /// Patches as small PNG files (32 × 32 pixels, grey), the most typical first. At most [`MAX_WORD_PATCHES`] are shown.
     pub patches: Vec<Vec<u8>>,
 }
 
@@ -97,3 +101,5 @@ pub const MAX_DRAWN_KEYPOINTS: usize = 100;
 pub const MAX_TYPICAL_WORDS: usize = 24;
 /// Most patches shown of one word.
 pub const MAX_WORD_PATCHES: usize = 8;
+/// Most passes listed one by one.
+pub const MAX_PASS_ROWS: usize = 500;

@@ -39,21 +39,11 @@ pub(crate) fn demo(args: &DemoArgs, reporter: &Reporter) -> Result<(), Failure> 
     Ok(())
 }
 
-/// What `pomona run PHOTOS --out RUN --overwrite` would be told: the demonstration does what a person would do.
+/// What `pomona run PHOTOS --out RUN --fresh` would be told: the demonstration does what a person would do.
 fn run_args(photos: &Path, out: &Path, workers: usize) -> RunArgs {
     let workers = workers.to_string();
     let mut typed: Vec<&OsStr> = Vec::new();
-    typed.extend(
-        [
-            "pomona",
-            "run",
-            "--overwrite",
-            "--workers",
-            &workers,
-            "--out",
-        ]
-        .map(OsStr::new),
-    );
+    typed.extend(["pomona", "run", "--fresh", "--workers", &workers, "--out"].map(OsStr::new));
     typed.extend([out.as_os_str(), OsStr::new("--"), photos.as_os_str()]);
     match Cli::parse_from(typed).command {
         Command::Run(args) => args,

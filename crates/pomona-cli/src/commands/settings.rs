@@ -51,10 +51,10 @@ pub(crate) fn resolve(
     let source = ImageSource::folder(&args.photos)?;
     let labels = args.listing.label.resolve()?;
     let request = extractor_request(args)?;
-    let overwrite = if args.overwrite {
+    let overwrite = if args.fresh {
         Overwrite::Replace
     } else {
-        Overwrite::Refuse
+        Overwrite::Continue
     };
     // Nothing is removed before everything else is known to be right.
     ListingFilter::new(&args.listing.glob, Vec::new())?;
@@ -63,9 +63,9 @@ pub(crate) fn resolve(
         let inside = std::fs::canonicalize(model)
             .ok()
             .zip(std::fs::canonicalize(&args.out).ok());
-        if args.overwrite && inside.is_some_and(|(model, out)| model.parent() == Some(&out)) {
+        if args.fresh && inside.is_some_and(|(model, out)| model.parent() == Some(&out)) {
             return Err(Failure::input(format!(
-                "--overwrite would remove the model {} before it is used",
+                "--fresh would remove the model {} before it is used",
                 model.display()
             ))
             .hint("write into another folder"));

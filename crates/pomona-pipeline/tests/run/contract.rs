@@ -102,7 +102,9 @@ fn a_run_leaves_what_the_contract_names() {
             "model.pomona",
             "report.html",
             "results.csv",
-            "run.json"
+            "run.json",
+            "started.json",
+            "started.json"
         ]
     );
     assert_eq!(names.len(), 4 * shards + 5);

@@ -1,12 +1,13 @@
 //! What stops a run, and what is then left.
 
 use std::fs;
+use std::path::Path;
 
 use pomona_engine::{EngineError, ImageSource};
 use pomona_image::Limits;
 use pomona_pipeline::{FeatureInput, OnError, Overwrite, PipelineError, RunFolder, Steps};
 
-use crate::support::{Place, context, files, request, run, settings, sql};
+use crate::support::{Place, context, files, request, run, run_as, settings, sql};
 
 #[test]
 fn an_interrupted_run_leaves_nothing_that_looks_finished() {
@@ -14,7 +15,7 @@ fn an_interrupted_run_leaves_nothing_that_looks_finished() {
     let out = place.path("run");
     let context = context(1);
     let source = ImageSource::folder(&place.path("photos")).unwrap();
-    let folder = RunFolder::create(&out, Overwrite::Refuse).unwrap();
+    let folder = RunFolder::create(&out, Overwrite::Continue).unwrap();
     let cancel = context.cancel.clone();
     let ledger = out.join("images");
     // Stopped when the first shard is done.
@@ -67,6 +68,109 @@ fn an_interrupted_run_leaves_nothing_that_looks_finished() {
         matches!(opened, Err(PipelineError::Incomplete { .. })),
         "{opened:?}"
     );
+    // The same command again goes on, and ends where an undisturbed run ends.
+    let done = left
+        .iter()
+        .filter(|file| file.starts_with("images/"))
+        .count();
+    let photos = place.path("photos");
+    let outcome = run(2, &photos, &out, &settings(), Steps::All).unwrap();
+    let (before, new) = (outcome.extracted.done_before, outcome.extracted.new_images);
+    assert!(before >= done as u64 && before < outcome.extracted.total());
+    assert_eq!(before + new, outcome.extracted.total());
+    let undisturbed = place.path("undisturbed");
+    run(2, &photos, &undisturbed, &settings(), Steps::All).unwrap();
+    assert_same(&out, &undisturbed);
+}
+
+/// Everything but times and the report, which shows them.
+fn assert_same(one: &Path, other: &Path) {
+    assert_eq!(files(one), files(other));
+    for file in files(one) {
+        if !["run.json", "report.html"].contains(&file.as_str()) {
+            assert!(
+                fs::read(one.join(&file)).unwrap() == fs::read(other.join(&file)).unwrap(),
+                "{file}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_what_is_there_now() {
+    let place = Place::with_photos(2, 0, false);
+    let (photos, out) = (place.path("photos"), place.path("run"));
+    let first = run(2, &photos, &out, &settings(), Steps::All).unwrap();
+    assert_eq!(first.extracted.done_before, 0);
+
+    // Nothing changed: nothing is worked out again.
+    let ledgers = |folder: &Path| {
+        files(&folder.join("images"))
+            .iter()
+            .map(|file| {
+                fs::metadata(folder.join("images").join(file))
+                    .unwrap()
+                    .modified()
+                    .unwrap()
+            })
+            .collect::<Vec<_>>()
+    };
+    let written = ledgers(&out);
+    let again = run(2, &photos, &out, &settings(), Steps::All).unwrap();
+    assert_eq!(again.extracted.done_before, again.extracted.total());
+    assert_eq!((again.extracted.new_images, ledgers(&out)), (0, written));
+
+    // One photo less, one changed, one more: the outcome is that of a run on these photos.
+    let photo = |path: &str| photos.join("Training").join(path);
+    let kiwis = files(&photo("Kiwi"));
+    fs::remove_file(photo("Kiwi").join(&kiwis[0])).unwrap();
+    fs::write(
+        photo("Pear/new.jpg"),
+        fs::read(photo("Kiwi").join(&kiwis[1])).unwrap(),
+    )
+    .unwrap();
+    fs::write(photo("Kiwi").join(&kiwis[1]), b"no image any more").unwrap();
+    let changed = run(1, &photos, &out, &settings(), Steps::All).unwrap();
+    assert!(changed.extracted.done_before > 0 && changed.extracted.new_images > 0);
+    assert_eq!(changed.extracted.counts["not_an_image"], 1);
+    let anew = place.path("anew");
+    run(2, &photos, &anew, &settings(), Steps::All).unwrap();
+    assert_same(&out, &anew);
+
+    // Most of them gone: no shard stays behind.
+    for folder in fs::read_dir(photos.join("Training")).unwrap().skip(3) {
+        fs::remove_dir_all(folder.unwrap().path()).unwrap();
+    }
+    run(2, &photos, &out, &settings(), Steps::Extract).unwrap();
+    assert_eq!(files(&out.join("images")).len(), 1);
+    assert_eq!(files(&out.join("features")).len(), 1);
+    // What followed from the photos that are gone is gone too.
+    assert!(!out.join("results.csv").exists() && files(&out.join("reduced")).is_empty());
+}
+
+#[test]
+fn other_settings_are_refused_with_what_differs() {
+    let place = Place::with_photos(1, 0, false);
+    let (photos, out) = (place.path("photos"), place.path("run"));
+    let mut with_glob = settings();
+    with_glob.shown.insert("glob".into(), "*.jpg".into());
+    run(2, &photos, &out, &with_glob, Steps::Extract).unwrap();
+    let before = files(&out);
+    let mut request = request();
+    request.preparation = Some("clahe".parse().unwrap());
+    let refused = run_as(&request, 2, &photos, &out, &settings(), Steps::Extract);
+    let Err(PipelineError::OtherSettings { differences, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(
+        differences,
+        ["glob: *.jpg → none", "prepare: none → clahe=2.0:8"]
+    );
+    assert_eq!(files(&out), before);
+    // Components do not decide the shards: they may change.
+    with_glob.fit.components = pomona_learn::Components::Count(3);
+    let outcome = run(2, &photos, &out, &with_glob, Steps::All).unwrap();
+    assert_eq!(outcome.extracted.new_images, 0);
 }
 
 #[test]
@@ -74,6 +178,8 @@ fn a_taken_folder_is_refused_and_replacing_touches_nothing_else() {
     let place = Place::with_photos(1, 0, false);
     let out = place.path("run");
     run(2, &place.path("photos"), &out, &settings(), Steps::Extract).unwrap();
+    // It does not say how it was begun.
+    fs::remove_file(out.join("started.json")).unwrap();
     let again = run(2, &place.path("photos"), &out, &settings(), Steps::Extract);
     assert!(matches!(again, Err(PipelineError::FolderTaken { .. })));
     fs::write(out.join("notes.txt"), "mine").unwrap();
@@ -141,7 +247,7 @@ fn limits_and_vanished_files_are_recorded() {
     std::os::unix::fs::symlink("nowhere.jpg", photos.join("Training/Kiwi/dangling.jpg")).unwrap();
     let context = context(2);
     let source = ImageSource::folder(&photos).unwrap();
-    let folder = RunFolder::create(&place.path("run"), Overwrite::Refuse).unwrap();
+    let folder = RunFolder::create(&place.path("run"), Overwrite::Continue).unwrap();
     let mut request = request();
     request.limits = Limits {
         max_pixels: 9_999,

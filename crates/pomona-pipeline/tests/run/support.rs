@@ -98,7 +98,7 @@ pub(crate) fn run_as(
 ) -> Result<RunOutcome, PipelineError> {
     let context = context(workers);
     let source = ImageSource::folder(photos)?;
-    let folder = RunFolder::create(out, Overwrite::Refuse)?;
+    let folder = RunFolder::create(out, Overwrite::Continue)?;
     context.runtimes.block_on(async {
         pomona_pipeline::run(&context, &source, request, settings, &folder, steps).await
     })

@@ -314,6 +314,8 @@ fn everywhere(text: &str) -> ReportData {
     words.samples[0].label = Some(text.clone());
     words.stop.clone_from(&text);
     words.distance.clone_from(&text);
+    words.weighting.clone_from(&text);
+    words.norm.clone_from(&text);
     words.passes[0].kind.clone_from(&text);
     data.words = Some(words);
     data.quality = Some(Quality {
