@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Reduce(ReduceArgs),
     /// Write the report of a run folder again.
     Report(ReportArgs),
+    /// Tell how far a run is, and what it was begun with.
+    Status(StatusArgs),
     /// Tell what became of one photo.
     Why(WhyArgs),
     /// List, add or show the networks that features can come from.
@@ -400,6 +402,12 @@ pub(crate) struct ReduceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Run folder.
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Run folder, finished or not.
     pub(crate) run: PathBuf,
 }
 

@@ -83,6 +83,7 @@ fn dispatch(cli: Cli, reporter: &Reporter) -> Result<(), Failure> {
         Command::Fit(args) => commands::fit::fit(&args, reporter),
         Command::Reduce(args) => commands::reduce::reduce(&args, reporter),
         Command::Report(args) => commands::report::report(&args, reporter),
+        Command::Status(args) => commands::status::status(&args, reporter),
         Command::Why(args) => commands::why::why(&args, reporter),
         Command::Backbones(args) => commands::backbones::backbones(&args, reporter),
         Command::Sql(args) => commands::sql::sql(&args, reporter),

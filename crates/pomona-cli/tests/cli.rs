@@ -323,6 +323,13 @@ fn an_interrupt_ends_cleanly_and_the_same_command_goes_on() {
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
     assert!(!at.join("run/run.json").exists());
+    let status = told(at, &["status", "run"]);
+    assert!(
+        status.starts_with("exit: 0")
+            && status.contains("not finished")
+            && status.contains("shard-images   16"),
+        "{status}"
+    );
     let again = pomona(
         at,
         &[
@@ -336,10 +343,17 @@ fn an_interrupt_ends_cleanly_and_the_same_command_goes_on() {
             "16",
         ],
     );
-    let told = String::from_utf8_lossy(&again.stderr);
+    let stderr = String::from_utf8_lossy(&again.stderr);
     assert!(
-        again.status.success() && told.contains("were done by an earlier run in this folder"),
-        "{told}"
+        again.status.success() && stderr.contains("were done by an earlier run in this folder"),
+        "{stderr}"
+    );
+    let status = told(at, &["status", "run"]);
+    assert!(
+        status.contains("finished at")
+            && status.contains("6 of 6 done")
+            && status.contains("96 ok"),
+        "{status}"
     );
 }
 

@@ -100,7 +100,11 @@ impl RunFolder {
         if !path.is_dir() {
             return Err(not_a_run("there is no folder at this path"));
         }
-        if !path.join("images").is_dir() && !path.join("manifest.parquet").is_file() {
+        let is_run = path.join("images").is_dir()
+            || ["manifest.parquet", STARTED]
+                .iter()
+                .any(|name| path.join(name).is_file());
+        if !is_run {
             return Err(not_a_run(
                 "it has neither a manifest nor a ledger (images/)",
             ));
@@ -188,16 +192,13 @@ impl RunFolder {
     /// [`PipelineError::OtherSettings`].
     pub(crate) fn begin(&self, settings: &BTreeMap<String, String>) -> Result<(), PipelineError> {
         let file = self.path.join(STARTED);
-        let before: BTreeMap<String, String> = match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let mut json =
-                    serde_json::to_vec_pretty(settings).map_err(PipelineError::broken(&file))?;
-                json.push(b'\n');
-                return write_whole(&file, |out| out.write_all(&json));
-            }
-            Err(error) => return Err(PipelineError::io(&file)(error)),
-        };
+        let before = self.begun_with()?;
+        if before.is_empty() {
+            let mut json =
+                serde_json::to_vec_pretty(settings).map_err(PipelineError::broken(&file))?;
+            json.push(b'\n');
+            return write_whole(&file, |out| out.write_all(&json));
+        }
         let names: BTreeSet<&String> = before.keys().chain(settings.keys()).collect();
         let shown = |settings: &BTreeMap<String, String>, name: &String| {
             settings.get(name).map_or("none", String::as_str).to_owned()
@@ -226,6 +227,16 @@ impl RunFolder {
             fs::remove_file(&old).map_err(PipelineError::io(&old))?;
         }
         Ok(())
+    }
+
+    /// What the run was begun with; empty where the folder does not say.
+    pub(crate) fn begun_with(&self) -> Result<BTreeMap<String, String>, PipelineError> {
+        let file = self.path.join(STARTED);
+        match fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(PipelineError::io(&file)(error)),
+        }
     }
 
     /// Whether the shard is done as it is listed now. The ledger of one that was listed otherwise is removed.

@@ -25,6 +25,7 @@ mod report_words;
 mod results;
 mod run;
 mod self_test;
+mod status;
 mod why;
 mod words;
 
@@ -46,5 +47,6 @@ pub use run::{
     extractor_for, extractor_like, run,
 };
 pub use self_test::SelfTest;
+pub use status::{RunStatus, status};
 pub use why::{Explanation, why};
 pub use words::{Codebook, WordFeatures, WordModel, WordSettings, WordsRecord, features_at};

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 310.0;
+const HEIGHT: f64 = 314.0;
 const LEFT: f64 = 96.0;
 const RIGHT: f64 = 560.0;
 const TOP: f64 = 14.0;
@@ -23,7 +23,7 @@ struct Step<'a> {
     pass: &'a PassRow,
     /// Place in the list, from 1. Numbers of passes need not follow one another.
     ordinal: usize,
-    /// Inertia a descriptor, finite and at least 0: passes may count different numbers of descriptors.
+    /// Inertia per descriptor, finite and at least 0: passes may count different numbers of descriptors.
     mean: f64,
     /// Share in [0, 1].
     moved: Option<f64>,
@@ -56,18 +56,27 @@ fn steps(passes: &[PassRow]) -> Vec<Step<'_>> {
         .collect()
 }
 
-/// The passes and `stop`, the reason why there were no more.
-pub(crate) fn part(passes: &[PassRow], stop: &str) -> Markup {
+/// What the inertia per descriptor is by a distance of that name.
+fn meaning(distance: &str) -> &'static str {
+    match distance {
+        "euclidean" => "the mean squared distance from the centre of a descriptor's word",
+        "hamming" => "the mean distance in bits from the centre of a descriptor's word",
+        _ => "the mean distance from the centre of a descriptor's word",
+    }
+}
+
+/// The passes, what their inertia means by `distance`, and `stop`, the reason why there were no more.
+pub(crate) fn part(passes: &[PassRow], distance: &str, stop: &str) -> Markup {
     let steps = steps(passes);
     html! {
         h3 { "How the codebook was learned" }
         p.lead {
             @if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
                 "There " @if passes.len() == 1 { "was " } @else { "were " }
-                strong { (counted(passes.len() as u64, "pass", "passes")) } " of k-means. The inertia a descriptor "
+                strong { (counted(passes.len() as u64, "pass", "passes")) } " of k-means. The inertia per descriptor "
                 @if steps.len() > 1 { "went from " (measured(first.mean)) " to " } @else { "is " }
                 (measured(last.mean))
-                ": the mean distance from the word's centre, in bits or, by Euclidean distance, squared. "
+                ": " (meaning(distance)) ". "
             }
             (shown(stop))
         }
@@ -101,11 +110,11 @@ fn chart(steps: &[Step<'_>], passes: usize) -> Markup {
     let marked = steps.len() <= MARKED;
     html! {
         ul.key aria-hidden="true" {
-            li.inertia { "inertia a descriptor" }
+            li.inertia { "inertia per descriptor" }
             @if most_moved.is_some() { li.moved { "descriptors that changed their word" } }
         }
         svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-labelledby="passes-title passes-text" {
-            title id="passes-title" { "Inertia a descriptor and moved share after each pass" }
+            title id="passes-title" { "Inertia per descriptor and moved share after each pass" }
             desc id="passes-text" {
                 @for step in [steps.first(), steps.last()].into_iter().flatten() { (told(step)) ". " }
             }
@@ -120,7 +129,7 @@ fn chart(steps: &[Step<'_>], passes: usize) -> Markup {
             }
             @for tick in marked_passes(passes) {
                 line.grid x1=(pixel(x(tick))) x2=(pixel(x(tick))) y1=(BOTTOM) y2=(BOTTOM + 5.0) {}
-                text.tick x=(pixel(x(tick))) y=(BOTTOM + 23.0) text-anchor="middle" { (count(tick as u64)) }
+                text.tick x=(pixel(x(tick))) y=(BOTTOM + 27.0) text-anchor="middle" { (count(tick as u64)) }
             }
             text.axis x=(f64::midpoint(LEFT, RIGHT)) y=(HEIGHT - 8.0) text-anchor="middle" { "pass" }
             @if !moved_line.is_empty() { path.moved d=(moved_line) {} }
@@ -144,7 +153,7 @@ fn marked_passes(passes: usize) -> Vec<usize> {
 /// A pass in words.
 fn told(step: &Step<'_>) -> String {
     let mut text = format!(
-        "Pass {} ({}): {} a descriptor",
+        "Pass {} ({}): {} per descriptor",
         count(step.pass.pass.into()),
         shortened(&step.pass.kind, 20),
         measured(step.mean)

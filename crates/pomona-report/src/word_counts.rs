@@ -108,7 +108,7 @@ fn histogram(sorted: &[u64]) -> Markup {
                     rect x=(pixel(LEFT + bar as f64 * width)) y=(pixel(top)) width=(pixel((width * 0.86).max(0.4))) height=(pixel(BOTTOM - top)) {
                         title {
                             @if to - from == 1 { "Rank " (count(*to as u64)) } @else { "Ranks " (count(*from as u64 + 1)) " to " (count(*to as u64)) }
-                            ": " (measured(*mean)) " key points a word"
+                            ": " (measured(*mean)) " key points per word"
                         }
                     }
                 }

@@ -14,6 +14,9 @@ use crate::words_data::{
 use crate::{passes, word_counts};
 use maud::{Markup, html};
 
+/// Key points from which on their circles are fainter, so that the photo stays to be seen.
+const CROWDED: usize = 24;
+
 pub(crate) fn section(words: &WordsReport) -> Markup {
     html! {
         section id="words" aria-labelledby="words-heading" {
@@ -23,7 +26,7 @@ pub(crate) fn section(words: &WordsReport) -> Markup {
             @if !words.samples.is_empty() { (samples(&words.samples)) }
             @if !words.typical.is_empty() { (typical(&words.typical)) }
             (word_counts::part(&words.counts))
-            (passes::part(&words.passes, &words.stop))
+            (passes::part(&words.passes, &words.distance, &words.stop))
         }
     }
 }
@@ -49,7 +52,7 @@ fn figures(words: &WordsReport) -> Markup {
         dl.tiles {
             (tile("Key points", &count(words.keypoints), None, ""))
             (tile(
-                "Key points a photo",
+                "Key points per photo",
                 &if words.images == 0 { "–".to_owned() } else { mean(words.keypoints, words.images) },
                 (words.images > 0).then(|| format!("in {}", counted(words.images, "photo", "photos"))),
                 "",
@@ -117,7 +120,7 @@ fn drawn(sample: &KeyPointSample, number: usize) -> Markup {
         .collect();
     html! {
         figure {
-            svg viewBox={ "0 0 " (width) " " (height) } role="img"
+            svg.crowded[points.len() > CROWDED] viewBox={ "0 0 " (width) " " (height) } role="img"
                 aria-label={ (counted(points.len() as u64, "key point", "key points")) " on " (shortened(&sample.path, 120)) } {
                 image href=(data_url(&sample.picture)) width=(width) height=(height) preserveAspectRatio="none" {}
                 // The same strokes, wider and pale, so that they stand out from dark photos and from bright ones.

@@ -10,4 +10,5 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod sql;
+pub(crate) mod status;
 pub(crate) mod why;

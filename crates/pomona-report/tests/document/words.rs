@@ -71,16 +71,16 @@ fn words_are_told_and_drawn() {
         "occurs among its key points",
         "by euclidean distance. Entries are tf-idf, divided by their l2 norm.",
         "Key points3,000",
-        "Key points a photo30.0in 100 photos",
+        "Key points per photo30.0in 100 photos",
         "Words500",
         "Photos without any77.0 %",
         "In 7 photos no key point was found. Their features are rows of zeros",
         // The mean is 4.97, so that no word with a key point is rare.
         "counts 10 key points, the one in the middle 5.",
         "46 of 500 words are never used, 0 rarely",
-        "There were 4 passes of k-means. The inertia a descriptor went from 3,000 to 750:",
+        "There were 4 passes of k-means. The inertia per descriptor went from 3,000 to 750: the mean squared distance",
         "no centre moved any more",
-        "Pass 2 (full): 1,500 a descriptor, 25.0 % moved",
+        "Pass 2 (full): 1,500 per descriptor, 25.0 % moved",
         "2full4,500,00025.00 %012.503,000",
         "1full9,000,000–012.503,000",
     ] {
@@ -183,7 +183,7 @@ fn odd_numbers_of_words_are_told_too() {
         ),
         (
             |words| words.passes.truncate(1),
-            "There was 1 pass of k-means. The inertia a descriptor is 3,000:",
+            "There was 1 pass of k-means. The inertia per descriptor is 3,000:",
         ),
         (|words| words.passes.clear(), "no centre moved any more"),
         (|words| words.passes[2].inertia = f64::NAN, "3full–25.00 %"),
@@ -220,7 +220,7 @@ fn odd_numbers_of_words_are_told_too() {
         ),
         (
             |words| (words.images, words.images_without_keypoints) = (0, 0),
-            "Key points a photo–",
+            "Key points per photo–",
         ),
         (
             |words| words.images_without_keypoints = 1,

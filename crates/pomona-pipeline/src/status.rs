@@ -1,0 +1,56 @@
+//! How far is a run?
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::error::PipelineError;
+use crate::folder::RunFolder;
+use crate::manifest;
+use crate::query::counts_by_status;
+use crate::run::Context;
+
+/// What a run folder tells of its run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RunStatus {
+    /// Whether all steps that were asked for ended.
+    pub is_finished: bool,
+    /// When the last step ended, RFC 3339, where it did.
+    pub finished: Option<String>,
+    /// Shards that are done.
+    pub shards_done: usize,
+    /// Shards in all, once everything is listed.
+    pub shards: Option<usize>,
+    /// Objects in the shards that are done, by status; every status has its entry.
+    pub counts: BTreeMap<String, u64>,
+    /// The stages that ended, by name.
+    pub stages: Vec<String>,
+    /// What the run was begun with.
+    pub begun_with: BTreeMap<String, String>,
+}
+
+/// Looks at a run folder, finished or not.
+///
+/// # Errors
+/// [`PipelineError::Io`] and [`PipelineError::Broken`].
+pub async fn status(context: &Context, folder: &RunFolder) -> Result<RunStatus, PipelineError> {
+    let record = match folder.record() {
+        Ok(record) => Some(record),
+        Err(PipelineError::NotARun { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let has_manifest = folder.manifest().is_file();
+    Ok(RunStatus {
+        is_finished: record.is_some(),
+        finished: record.as_ref().map(|record| record.finished.clone()),
+        shards_done: folder.table("images")?.len(),
+        shards: has_manifest
+            .then(|| manifest::shard_count(&folder.manifest()))
+            .transpose()?,
+        counts: counts_by_status(context, folder).await?,
+        stages: record
+            .map(|record| record.stages.into_iter().map(|stage| stage.name).collect())
+            .unwrap_or_default(),
+        begun_with: folder.begun_with()?,
+    })
+}
