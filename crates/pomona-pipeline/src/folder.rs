@@ -217,6 +217,7 @@ impl RunFolder {
                 differences,
             });
         }
+        self.remove_leftovers()?;
         for name in ["run.json", "manifest.parquet", "report.html", "results.csv"] {
             let old = self.path.join(name);
             if old.exists() {
@@ -225,6 +226,23 @@ impl RunFolder {
         }
         for old in self.table("reduced")? {
             fs::remove_file(&old).map_err(PipelineError::io(&old))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was being written when a run was killed.
+    fn remove_leftovers(&self) -> Result<(), PipelineError> {
+        let folders = std::iter::once(self.path.clone())
+            .chain(FOLDERS.iter().map(|name| self.path.join(name)));
+        for folder in folders.filter(|folder| folder.is_dir()) {
+            let entries = fs::read_dir(&folder).map_err(PipelineError::io(&folder))?;
+            for entry in entries {
+                let path = entry.map_err(PipelineError::io(&folder))?.path();
+                let name = path.file_name().map(|name| name.to_string_lossy());
+                if path.is_file() && name.is_some_and(|name| is_leftover(&name)) {
+                    fs::remove_file(&path).map_err(PipelineError::io(&path))?;
+                }
+            }
         }
         Ok(())
     }
@@ -298,15 +316,19 @@ impl RunFolder {
     }
 }
 
+/// Whether a file has one of the names under which files are written before they are renamed.
+fn is_leftover(name: &str) -> bool {
+    (name.starts_with(".pomona-") && name.ends_with(".tmp")) || name.contains(".parquet#")
+}
+
 fn remove_tables(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // What a store was writing when it was stopped ends in `.parquet#N`.
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        if name.ends_with(".parquet") || name.contains(".parquet#") {
+        if name.ends_with(".parquet") || is_leftover(&name) {
             fs::remove_file(path)?;
         }
     }

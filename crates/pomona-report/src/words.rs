@@ -14,7 +14,7 @@ use crate::words_data::{
 use crate::{passes, word_counts};
 use maud::{Markup, html};
 
-/// Key points from which on their circles are fainter, so that the photo stays to be seen.
+/// Key points beyond which they are drawn fainter, so that the photo stays to be seen.
 const CROWDED: usize = 24;
 
 pub(crate) fn section(words: &WordsReport) -> Markup {

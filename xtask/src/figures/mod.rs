@@ -7,6 +7,7 @@ mod damaged;
 mod engines;
 mod features;
 mod fit;
+mod killed;
 mod memory;
 mod neighbours;
 mod orb;
@@ -58,7 +59,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 14] = [
+const ALL: [(&str, Measure); 15] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -68,6 +69,7 @@ const ALL: [(&str, Measure); 14] = [
     ("neighbours", neighbours::measure),
     ("repeat", repeat::measure),
     ("engines", engines::measure),
+    ("killed", killed::measure),
     ("orb", orb::measure),
     ("codebook", codebook::measure),
     ("words", words::measure),

@@ -103,6 +103,15 @@ fn a_run_goes_on_with_what_is_there_now() {
     let first = run(2, &photos, &out, &settings(), Steps::All).unwrap();
     assert_eq!(first.extracted.done_before, 0);
 
+    // What a killed run was writing goes; others' files stay.
+    for leftover in [
+        "features/features-00009.parquet#1",
+        ".pomona-manifest-x.tmp",
+    ] {
+        fs::write(out.join(leftover), "half").unwrap();
+    }
+    fs::write(out.join("features/mine.txt"), "mine").unwrap();
+
     // Nothing changed: nothing is worked out again.
     let ledgers = |folder: &Path| {
         files(&folder.join("images"))
@@ -119,6 +128,13 @@ fn a_run_goes_on_with_what_is_there_now() {
     let again = run(2, &photos, &out, &settings(), Steps::All).unwrap();
     assert_eq!(again.extracted.done_before, again.extracted.total());
     assert_eq!((again.extracted.new_images, ledgers(&out)), (0, written));
+    let left = files(&out);
+    assert!(
+        !left
+            .iter()
+            .any(|file| file.contains('#') || file.ends_with(".tmp"))
+    );
+    fs::remove_file(out.join("features/mine.txt")).unwrap();
 
     // One photo less, one changed, one more: the outcome is that of a run on these photos.
     let photo = |path: &str| photos.join("Training").join(path);
