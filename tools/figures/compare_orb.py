@@ -39,13 +39,15 @@ def main():
             theirs_in_ours.append(distance is not None)
             if distance is not None:
                 distances.append(distance)
+    # Nothing in common is a figure that misses, not one that cannot be had.
+    distances = distances or [256]
     print(
         json.dumps(
             {
                 "images": images,
                 "keypoints": len(theirs_in_ours),
-                "found_again": np.mean(theirs_in_ours),
-                "also_there": np.mean(ours_in_theirs),
+                "found_again": float(np.mean(theirs_in_ours)),
+                "also_there": float(np.mean(ours_in_theirs or [0])),
                 "median_bits": float(np.median(distances)),
                 "bits_95": float(np.quantile(distances, 0.95)),
             }

@@ -103,11 +103,10 @@ fn a_run_leaves_what_the_contract_names() {
             "report.html",
             "results.csv",
             "run.json",
-            "started.json",
             "started.json"
         ]
     );
-    assert_eq!(names.len(), 4 * shards + 5);
+    assert_eq!(names.len(), 4 * shards + 6);
 
     // results.csv is sorted by path and holds the components of reduced/.
     let csv = fs::read_to_string(out.join("results.csv")).unwrap();
