@@ -38,7 +38,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let descriptors = std::fs::read(file)?;
     let rows = descriptors.len() / DESCRIPTOR_BYTES;
-    let keys: Vec<u64> = (0..rows).map(|row| row_key(file, row as u32)).collect();
+    let keys: Vec<u64> = (0..rows)
+        .map(|row| row_key("descriptors", row as u32))
+        .collect();
 
     let mut seconds = f64::INFINITY;
     let mut clustering = None;
