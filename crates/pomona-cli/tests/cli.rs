@@ -350,7 +350,7 @@ fn an_interrupt_ends_cleanly_and_the_same_command_goes_on() {
     );
     let status = told(at, &["status", "run"]);
     assert!(
-        status.contains("finished at")
+        status.contains("extracted at")
             && status.contains("6 of 6 done")
             && status.contains("96 ok"),
         "{status}"

@@ -168,9 +168,25 @@ impl PipelineError {
         }
     }
 
+    /// Whether there was no room left to write to, however deep that lies.
+    fn is_full_disk(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if self.is_full_disk() {
+            return Some("make room, then give the same command again: it goes on".to_owned());
+        }
         match self {
             Self::OtherSettings { .. } => Some(
                 "give the settings it was begun with, choose another folder, or pass --fresh to start over"

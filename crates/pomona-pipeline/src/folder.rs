@@ -16,8 +16,8 @@ use crate::record::RunRecord;
 
 /// What a run was begun with.
 const STARTED: &str = "started.json";
-/// Everything that a run writes below its folder.
-const FOLDERS: [&str; 6] = [
+/// The tables of a run, each a folder of Parquet files.
+pub(crate) const TABLES: [&str; 6] = [
     "images",
     "features",
     "descriptors",
@@ -25,6 +25,7 @@ const FOLDERS: [&str; 6] = [
     "thumbnails",
     "reduced",
 ];
+/// Everything else that a run writes.
 const FILES: [&str; 8] = [
     STARTED,
     "manifest.parquet",
@@ -58,7 +59,7 @@ impl RunFolder {
     /// # Errors
     /// [`PipelineError::FolderTaken`] and [`PipelineError::Io`].
     pub fn create(path: &Path, overwrite: Overwrite) -> Result<Self, PipelineError> {
-        let found: Vec<PathBuf> = FOLDERS
+        let found: Vec<PathBuf> = TABLES
             .iter()
             .chain(&FILES)
             .map(|name| path.join(name))
@@ -233,7 +234,7 @@ impl RunFolder {
     /// Removes what was being written when a run was killed.
     fn remove_leftovers(&self) -> Result<(), PipelineError> {
         let folders = std::iter::once(self.path.clone())
-            .chain(FOLDERS.iter().map(|name| self.path.join(name)));
+            .chain(TABLES.iter().map(|name| self.path.join(name)));
         for folder in folders.filter(|folder| folder.is_dir()) {
             let entries = fs::read_dir(&folder).map_err(PipelineError::io(&folder))?;
             for entry in entries {
@@ -275,7 +276,7 @@ impl RunFolder {
     /// Removes the files of shards that there are no more, of which there are `shards`.
     pub(crate) fn remove_beyond(&self, shards: usize) -> Result<(), PipelineError> {
         // The ledger goes first.
-        for name in ["images", "features", "descriptors", "patches", "thumbnails"] {
+        for name in TABLES {
             for file in self.table(name)? {
                 let index = file
                     .file_stem()

@@ -13,18 +13,8 @@ use futures::StreamExt;
 use pomona_engine::{EngineError, Grouping, ParquetTable, Status};
 
 use crate::error::PipelineError;
-use crate::folder::RunFolder;
+use crate::folder::{RunFolder, TABLES};
 use crate::run::Context;
-
-/// The tables of a run folder.
-const TABLES: [&str; 6] = [
-    "images",
-    "features",
-    "descriptors",
-    "patches",
-    "thumbnails",
-    "reduced",
-];
 
 /// How the answer is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

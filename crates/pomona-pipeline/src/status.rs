@@ -13,7 +13,9 @@ use crate::run::Context;
 /// What a run folder tells of its run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RunStatus {
-    /// Whether all steps that were asked for ended.
+    /// Whether the extraction ended: every photo has its row in the ledger.
+    pub is_extracted: bool,
+    /// Whether the steps after it ended too, to the report.
     pub is_finished: bool,
     /// When the last step ended, RFC 3339, where it did.
     pub finished: Option<String>,
@@ -40,17 +42,20 @@ pub async fn status(context: &Context, folder: &RunFolder) -> Result<RunStatus, 
         Err(error) => return Err(error),
     };
     let has_manifest = folder.manifest().is_file();
+    let stages: Vec<String> = record
+        .iter()
+        .flat_map(|record| record.stages.iter().map(|stage| stage.name.clone()))
+        .collect();
     Ok(RunStatus {
-        is_finished: record.is_some(),
+        is_extracted: record.is_some(),
+        is_finished: stages.iter().any(|stage| stage == "report"),
         finished: record.as_ref().map(|record| record.finished.clone()),
         shards_done: folder.table("images")?.len(),
         shards: has_manifest
             .then(|| manifest::shard_count(&folder.manifest()))
             .transpose()?,
         counts: counts_by_status(context, folder).await?,
-        stages: record
-            .map(|record| record.stages.into_iter().map(|stage| stage.name).collect())
-            .unwrap_or_default(),
+        stages,
         begun_with: folder.begun_with()?,
     })
 }

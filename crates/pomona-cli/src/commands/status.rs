@@ -26,7 +26,11 @@ fn told(found: &RunStatus) -> String {
         let _ = writeln!(text, "{name:<14} {value}");
     };
     match &found.finished {
-        Some(when) => put("state", &format!("finished at {when}")),
+        Some(when) if found.is_finished => put("state", &format!("finished at {when}")),
+        Some(when) => put(
+            "state",
+            &format!("extracted at {when}; no report was made: `pomona run` goes on with it"),
+        ),
         None => put(
             "state",
             "not finished: the command it was begun with goes on with it",

@@ -37,7 +37,7 @@ pub(super) async fn learn(
     if sample.rows() == 0 {
         return Err(PipelineError::NothingToDo {
             what: format!(
-                "no key points were found in the images of {}: there is nothing to make words of",
+                "no key points were found in the images of {}: there is nothing to make words of (its ledger tells which could be read)",
                 run.path().display()
             ),
         });
