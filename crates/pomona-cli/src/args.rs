@@ -11,7 +11,7 @@ use pomona_learn::words::{Norm, Weighting};
 use pomona_pipeline::WordSettings;
 use pomona_pipeline::assets::EngineChoice;
 
-/// Turns a folder of labelled photos into features, a fitted reducer and a report.
+/// Turns a folder or bucket of labelled photos into features, a fitted reducer and a report.
 #[derive(Debug, Parser)]
 #[command(
     name = "pomona",
@@ -22,6 +22,8 @@ use pomona_pipeline::assets::EngineChoice;
 #[command(after_help = "Examples:
   pomona demo                                  try it on the demonstration photos
   pomona run PHOTOS --out RUN                  the whole job on a folder of one's own
+  pomona run s3://bucket/photos --out s3://bucket/run
+                                               the same in a bucket
   pomona run NEW --out RUN2 --model RUN/model.pomona
                                                the same model on new photos
   pomona why RUN Banana/3.jpg                  what became of one photo
@@ -31,6 +33,8 @@ Exit status: 0 done, 1 the input's fault, 2 unexpected.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -43,6 +47,34 @@ pub(crate) struct OutputArgs {
     /// Report progress as one JSON event a line on the standard error, and the result as JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Take settings from this file.  [default: POMONA_SETTINGS, else pomona.toml in the current folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// Print all settings of the command with where each comes from, as a settings file, and do nothing.
+    #[arg(long, global = true)]
+    pub(crate) show_settings: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Buckets")]
+pub(crate) struct StoreArgs {
+    /// Touch only buckets in regions that match, such as `eu-*`; may be given more than once.
+    #[arg(long, global = true, value_name = "PATTERN")]
+    pub(crate) allowed_region: Vec<String>,
+    /// How S3 encrypts what is written: aes256 or kms.  [default: as the bucket or AWS_SERVER_SIDE_ENCRYPTION says]
+    #[arg(long, global = true, value_enum, hide_possible_values = true)]
+    pub(crate) encryption: Option<EncryptionArg>,
+    /// With `--encryption kms`: the key's identifier.
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) kms_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EncryptionArg {
+    /// With keys of S3's own.
+    Aes256,
+    /// With a key of the key management service.
+    Kms,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,8 +93,16 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Tell how far a run is, and what it was begun with.
     Status(StatusArgs),
+    /// Try again what could not be fetched, and nothing else.
+    Retry(RetryArgs),
     /// Tell what became of one photo.
     Why(WhyArgs),
+    /// Remove a photo from everything that a run holds, and leave a receipt.
+    Forget(ForgetArgs),
+    /// Remove what unfinished work left in a run folder.
+    Clean(CleanArgs),
+    /// Put many small photos into a few large archives, which `run` reads as well.
+    Pack(PackArgs),
     /// List, add or show the networks that features can come from.
     Backbones(BackbonesArgs),
     /// Ask a run folder a question in SQL.
@@ -100,6 +140,9 @@ pub(crate) struct RunArgs {
     pub(crate) extract: ExtractArgs,
     #[command(flatten)]
     pub(crate) fit: FitOptions,
+    /// Fit the model of a run anew, on all its photos, old and new.
+    #[arg(long)]
+    pub(crate) refit: bool,
     /// Also write one CSV file an image: `DIR/Reduced Features/FOLDER/NAME_reduced_features.csv`.
     #[arg(long, value_name = "DIR")]
     pub(crate) per_image_csv: Option<PathBuf>,
@@ -109,9 +152,9 @@ pub(crate) struct RunArgs {
 #[command(after_help = "Example:
   pomona extract PHOTOS --out RUN --backbone model.onnx --layer pooled --normalise imagenet")]
 pub(crate) struct ExtractArgs {
-    /// Folder of photos, searched recursively.
+    /// Folder or URL (s3, gs, az, http, https, file) of photos, searched recursively, or a tar archive.
     pub(crate) photos: PathBuf,
-    /// Folder for the run.
+    /// Folder or URL for the run.
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
     /// Start over where the folder holds a run, instead of going on with it.
@@ -409,6 +452,58 @@ pub(crate) struct ReportArgs {
 pub(crate) struct StatusArgs {
     /// Run folder, finished or not.
     pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  pomona retry RUN
+
+The command that made the run is given again, in the folder where it was given, for the photos that could not be fetched.
+Keys come from the environment of now.")]
+pub(crate) struct RetryArgs {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pomona forget RUN --path Banana/3.jpg
+  pomona forget RUN --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+The photo itself is not touched: remove it where it lies. A later run leaves it out even if it is still there.")]
+pub(crate) struct ForgetArgs {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+    /// Path of the photo, relative to the photos' folder; may be given more than once.
+    #[arg(long, required_unless_present = "sha256")]
+    pub(crate) path: Vec<String>,
+    /// SHA-256 of the photo's content, hex: all photos with it; may be given more than once.
+    #[arg(long, value_name = "H")]
+    pub(crate) sha256: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// Run folder.
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pomona pack s3://bucket/photos --out s3://bucket/packed
+  pomona run s3://bucket/packed --out s3://bucket/run")]
+pub(crate) struct PackArgs {
+    /// Folder of photos, searched recursively.
+    pub(crate) photos: PathBuf,
+    /// Folder for the archives.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Take only files that match; may be given more than once. Without `/` it is matched against the name.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) glob: Vec<String>,
+    /// Bytes after which an archive is closed.
+    #[arg(long, value_name = "N", default_value_t = 256_000_000)]
+    pub(crate) archive_bytes: u64,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,8 @@ use std::error::Error;
 use pomona_engine::EngineError;
 use pomona_pipeline::PipelineError;
 
+use crate::settings_file::SettingsError;
+
 /// A command that could not do what it was told.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -77,6 +79,19 @@ impl From<EngineError> for Failure {
 
 impl From<pomona_pipeline::assets::AssetError> for Failure {
     fn from(error: pomona_pipeline::assets::AssetError) -> Self {
+        PipelineError::from(error).into()
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        let hint = error.hint();
+        Self::of(&error, hint, 1)
+    }
+}
+
+impl From<pomona_store::StoreError> for Failure {
+    fn from(error: pomona_store::StoreError) -> Self {
         PipelineError::from(error).into()
     }
 }

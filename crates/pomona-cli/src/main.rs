@@ -4,26 +4,52 @@ mod args;
 mod commands;
 mod failure;
 mod progress;
+mod settings_file;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::progress::Reporter;
+use crate::settings_file::{Parsed, SettingsError};
 
 fn main() -> ExitCode {
     send_nothing();
     keep_memory();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(told) => {
+    let parsed = match settings_file::parse(Cli::command(), std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(SettingsError::CommandLine(told)) => {
             let _ = told.print();
             // Help and version are asked for; anything else that was typed wrong is the input's fault.
             return ExitCode::from(u8::from(told.use_stderr()));
+        }
+        Err(error) => {
+            let is_json = std::env::args_os().any(|word| word == "--json");
+            let failure = Failure::from(error);
+            Reporter::new(false, is_json).failure(&failure);
+            return ExitCode::from(failure.exit_code());
+        }
+    };
+    // Before anything else is looked at: required settings may be missing here.
+    if parsed.show_settings {
+        let is_json = matches!(parsed.matches.try_get_one::<bool>("json"), Ok(Some(true)));
+        let text = if is_json {
+            format!("{}\n", settings_file::show_json(&parsed))
+        } else {
+            settings_file::show(&parsed)
+        };
+        let _ = write!(std::io::stdout().lock(), "{text}");
+        return ExitCode::SUCCESS;
+    }
+    let cli = match Cli::from_arg_matches(&parsed.matches) {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.format(&mut Cli::command()).print();
+            return ExitCode::from(1);
         }
     };
     std::panic::set_hook(Box::new(|panic| {
@@ -37,7 +63,8 @@ fn main() -> ExitCode {
         );
     }));
     let reporter = Reporter::new(cli.output.quiet, cli.output.json);
-    match catch_unwind(AssertUnwindSafe(|| dispatch(cli, &reporter))) {
+    told_file(&parsed, &reporter);
+    match catch_unwind(AssertUnwindSafe(|| dispatch(cli, &parsed, &reporter))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         // What broke was told by the panic itself; the run folder holds nothing half-written.
         Err(_) => ExitCode::from(2),
@@ -75,16 +102,33 @@ fn send_nothing() {
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
-fn dispatch(cli: Cli, reporter: &Reporter) -> Result<(), Failure> {
+/// Settings of a file that was not asked for should surprise nobody.
+fn told_file(parsed: &Parsed, reporter: &Reporter) {
+    let is_asked_for = matches!(
+        parsed.matches.try_get_one::<std::path::PathBuf>("settings"),
+        Ok(Some(_))
+    );
+    if let (Some(file), false) = (&parsed.file, is_asked_for) {
+        reporter.say(&format!("settings from {}", file.display()));
+    }
+}
+
+fn dispatch(cli: Cli, parsed: &Parsed, reporter: &Reporter) -> Result<(), Failure> {
+    let store = &cli.store;
+    let reporter = &reporter.with_stores(store)?;
     match cli.command {
         Command::Demo(args) => commands::demo::demo(&args, reporter),
-        Command::Run(args) => commands::run::run(&args, reporter),
-        Command::Extract(args) => commands::extract::extract(&args, reporter),
+        Command::Run(args) => commands::run::run(&args, &parsed.words, reporter),
+        Command::Extract(args) => commands::extract::extract(&args, &parsed.words, reporter),
         Command::Fit(args) => commands::fit::fit(&args, reporter),
         Command::Reduce(args) => commands::reduce::reduce(&args, reporter),
         Command::Report(args) => commands::report::report(&args, reporter),
         Command::Status(args) => commands::status::status(&args, reporter),
+        Command::Retry(args) => commands::retry::retry(&args, reporter),
         Command::Why(args) => commands::why::why(&args, reporter),
+        Command::Forget(args) => commands::forget::forget(&args, reporter),
+        Command::Clean(args) => commands::clean::clean(&args, reporter),
+        Command::Pack(args) => commands::pack::pack(&args, reporter),
         Command::Backbones(args) => commands::backbones::backbones(&args, reporter),
         Command::Sql(args) => commands::sql::sql(&args, reporter),
         Command::Completions(args) => commands::completions::completions(&args),

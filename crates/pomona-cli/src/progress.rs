@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pomona_pipeline::{CodebookPass, Event, Observer, Progress};
+use pomona_store::{Encryption, StoreSettings};
 
+use crate::args::{EncryptionArg, StoreArgs};
 use crate::failure::Failure;
 
 /// Time between two lines of progress where there is no terminal.
@@ -16,6 +18,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Reporter {
     style: Style,
+    stores: StoreSettings,
 }
 
 #[derive(Clone)]
@@ -43,7 +46,39 @@ impl Reporter {
         } else {
             Style::Lines(Arc::default())
         };
-        Self { style }
+        Self {
+            style,
+            stores: StoreSettings::default(),
+        }
+    }
+
+    /// The same for a command that opens places with these settings.
+    pub(crate) fn with_stores(&self, args: &StoreArgs) -> Result<Self, Failure> {
+        let encryption = match (args.encryption, &args.kms_key) {
+            (None, None) => Encryption::Default,
+            (Some(EncryptionArg::Aes256), None) => Encryption::Aes256,
+            (Some(EncryptionArg::Kms), Some(key)) => Encryption::Kms { key: key.clone() },
+            (Some(EncryptionArg::Kms), None) => {
+                return Err(Failure::input(
+                    "--encryption kms needs the key's identifier: --kms-key ID",
+                ));
+            }
+            (_, Some(_)) => {
+                return Err(Failure::input("--kms-key is for --encryption kms"));
+            }
+        };
+        Ok(Self {
+            stores: StoreSettings {
+                allowed_regions: args.allowed_region.clone(),
+                encryption,
+            },
+            ..self.clone()
+        })
+    }
+
+    /// What places are opened with.
+    pub(crate) fn stores(&self) -> &StoreSettings {
+        &self.stores
     }
 
     /// Whether events are to be JSON.

@@ -111,8 +111,14 @@ pub enum EngineError {
     /// DataFusion itself failed.
     #[error(transparent)]
     DataFusion(DataFusionError),
-    /// The object store failed.
+    /// A place could not be read, written or listed.
     #[error(transparent)]
+    Place(#[from] pomona_store::StoreError),
+    /// An archive of images, or its index, cannot be read.
+    #[error(transparent)]
+    Pack(#[from] pomona_pack::PackError),
+    /// The object store failed.
+    #[error("{}", pomona_store::reason(.0))]
     Store(#[from] object_store::Error),
     /// The operating system failed.
     #[error("{}", path.display())]

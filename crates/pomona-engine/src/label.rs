@@ -23,6 +23,12 @@ pub enum LabelRule {
 }
 
 impl LabelRule {
+    /// Whether labels are the names of folders.
+    #[must_use]
+    pub fn is_parent(&self) -> bool {
+        matches!(self, Self::ParentFolder)
+    }
+
     /// Reads a regular expression with a group named `label`.
     ///
     /// # Errors

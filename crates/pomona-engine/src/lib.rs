@@ -29,14 +29,15 @@ pub use extract::{
 pub use floats::{FloatRows, is_list_of_floats};
 pub use image_table::{FetchSettings, ImageTable, image_schema};
 pub use label::{LabelRule, LabelRuleText, LabelRuleTextError};
-pub use listing::{ImageSource, ListedImage, ListingFilter};
+pub use listing::{ImageListing, ImageSource, ListedImage, ListingFilter, Part};
 pub use moments::moments_function;
 pub use parquet_table::{Grouping, ParquetTable};
 pub use reduce::reduce_function;
 pub use session::{Runtimes, SessionLimits, embedded_session, one_partition};
-pub use shard::{Shard, ShardSize, shards};
+pub use shard::{Shard, ShardBuilder, ShardSize};
 pub use shard_write::{
-    ListTable, ShardDone, ShardFiles, ShardWrite, shard_done_schema, thumbnails_kept,
+    ListTable, Remainder, ShardDone, ShardFiles, ShardWrite, shard_done_schema, thumbnails_kept,
+    without_rows,
 };
 pub use summary::{Summary, summary_function};
 pub use words::{

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,9 +18,15 @@ use datafusion::execution::context::SessionContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use object_store::ObjectStoreExt;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+use pomona_store::Place;
+use url::Url;
 
 use crate::error::EngineError;
+
+/// Files asked about at once.
+const AT_ONCE: usize = 32;
 
 /// How files become partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +39,14 @@ pub enum Grouping {
     AtMost(usize),
 }
 
-/// A table over local Parquet files.
+/// A table over Parquet files of one store.
 ///
 /// Unlike DataFusion's listing table, it never splits, merges or reorders files across partitions.
 #[derive(Debug)]
 pub struct ParquetTable {
     groups: Vec<FileGroup>,
     schema: SchemaRef,
+    store: ObjectStoreUrl,
 }
 
 impl ParquetTable {
@@ -49,17 +56,24 @@ impl ParquetTable {
     /// When a file cannot be found or is no Parquet file.
     pub async fn open(
         session: &SessionContext,
-        files: &[PathBuf],
+        files: &[Place],
         grouping: Grouping,
     ) -> std::result::Result<Self, EngineError> {
         let state = session.state();
-        let url = ObjectStoreUrl::local_filesystem();
+        let url = store_url(session, files.first())?;
         let store = session.runtime_env().object_store(&url)?;
-        let mut metas = Vec::with_capacity(files.len());
-        for file in files {
+        for file in files.iter().filter_map(Place::file) {
             check_footer(file)?;
-            metas.push(store.head(&absolute(file)?).await?);
         }
+        let metas: Vec<ObjectMeta> = futures::stream::iter(files.to_vec())
+            .map(|file| async move {
+                file.meta()
+                    .await?
+                    .ok_or_else(|| EngineError::NotParquet { path: file.shown() })
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
         let schema = ParquetFormat::default()
             // Plain strings: what is read is written again, for every reader.
             .with_force_view_types(false)
@@ -83,7 +97,11 @@ impl ParquetTable {
                 )
             })
             .collect();
-        Ok(Self { groups, schema })
+        Ok(Self {
+            groups,
+            schema,
+            store: url,
+        })
     }
 
     /// Number of partitions.
@@ -119,13 +137,18 @@ fn check_footer(file: &Path) -> std::result::Result<(), EngineError> {
     }
 }
 
-fn absolute(file: &Path) -> std::result::Result<object_store::path::Path, EngineError> {
-    let file = std::fs::canonicalize(file).map_err(|source| EngineError::Io {
-        path: file.to_owned(),
-        source,
-    })?;
-    object_store::path::Path::from_absolute_path(&file)
-        .map_err(|error| EngineError::Store(error.into()))
+/// The URL of the files' store, which the session knows from now on.
+fn store_url(
+    session: &SessionContext,
+    file: Option<&Place>,
+) -> std::result::Result<ObjectStoreUrl, EngineError> {
+    let Some(file) = file.filter(|file| file.is_remote()) else {
+        return Ok(ObjectStoreUrl::local_filesystem());
+    };
+    let url = ObjectStoreUrl::parse(file.store_url())?;
+    let parsed: &Url = url.as_ref();
+    session.register_object_store(parsed, Arc::clone(file.store()));
+    Ok(url)
 }
 
 #[async_trait]
@@ -146,7 +169,7 @@ impl TableProvider for ParquetTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source = Arc::new(ParquetSource::new(Arc::clone(&self.schema)));
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
+        let config = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(self.groups.clone())
             .with_projection_indices(projection.cloned())?
             // Each partition keeps its own files, and their order.

@@ -5,7 +5,7 @@ use crate::listing::ListedImage;
 /// A group of images: the unit of work, of commit and of retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
-    /// Number of the shard, from 0, in listing order.
+    /// Number of the shard, in listing order.
     pub index: u32,
     /// Its images, in listing order; never empty.
     pub images: Vec<ListedImage>,
@@ -30,29 +30,59 @@ impl Default for ShardSize {
 }
 
 /// Groups images into shards as they come: membership follows from the order alone.
-pub fn shards(
-    images: impl Iterator<Item = ListedImage> + Send,
+#[derive(Debug)]
+pub struct ShardBuilder {
     size: ShardSize,
-) -> impl Iterator<Item = Shard> + Send {
-    let mut images = images.peekable();
-    let mut index = 0;
-    std::iter::from_fn(move || {
-        let mut group = vec![images.next()?];
-        let mut bytes = group[0].size_bytes;
-        while group.len() < size.images
-            && let Some(next) =
-                images.next_if(|next| bytes.saturating_add(next.size_bytes) <= size.bytes)
-        {
-            bytes = bytes.saturating_add(next.size_bytes);
-            group.push(next);
+    next: u32,
+    group: Vec<ListedImage>,
+    bytes: u64,
+}
+
+impl ShardBuilder {
+    /// Shards are numbered from `first`.
+    #[must_use]
+    pub fn new(size: ShardSize, first: u32) -> Self {
+        Self {
+            size,
+            next: first,
+            group: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Adds an image; gives the shard before it, where it does not fit in any more.
+    pub fn push(&mut self, image: ListedImage) -> Option<Shard> {
+        let is_full = self.group.len() >= self.size.images
+            || self.bytes.saturating_add(image.size_bytes) > self.size.bytes;
+        let full = if is_full { self.finish() } else { None };
+        self.bytes = self.bytes.saturating_add(image.size_bytes);
+        self.group.push(image);
+        // A full one need not wait for the next image.
+        if full.is_none() && self.group.len() >= self.size.images {
+            return self.finish();
+        }
+        full
+    }
+
+    /// The last shard; none where nothing was added since the one before.
+    pub fn finish(&mut self) -> Option<Shard> {
+        if self.group.is_empty() {
+            return None;
         }
         let shard = Shard {
-            index,
-            images: group,
+            index: self.next,
+            images: std::mem::take(&mut self.group),
         };
-        index += 1;
+        self.next += 1;
+        self.bytes = 0;
         Some(shard)
-    })
+    }
+
+    /// The number of the next shard.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.next
+    }
 }
 
 #[cfg(test)]
@@ -62,10 +92,8 @@ mod tests {
     fn image(size_bytes: u64) -> ListedImage {
         ListedImage {
             path: size_bytes.to_string(),
-            label: None,
             size_bytes,
-            last_modified_micros: 0,
-            problem: None,
+            ..ListedImage::default()
         }
     }
 
@@ -76,7 +104,16 @@ mod tests {
             bytes: 100,
         };
         let sizes = [10, 10, 10, 10, 90, 1, 500, 0, 0, 0, 0];
-        let found: Vec<Vec<u64>> = shards(sizes.into_iter().map(image), size)
+        let mut builder = ShardBuilder::new(size, 7);
+        let mut found: Vec<Shard> = sizes
+            .into_iter()
+            .filter_map(|size| builder.push(image(size)))
+            .collect();
+        found.extend(builder.finish());
+        let numbers: Vec<u32> = found.iter().map(|shard| shard.index).collect();
+        assert_eq!(numbers, (7..7 + found.len() as u32).collect::<Vec<_>>());
+        let found: Vec<Vec<u64>> = found
+            .iter()
             .map(|shard| shard.images.iter().map(|image| image.size_bytes).collect())
             .collect();
         assert_eq!(

@@ -4,8 +4,10 @@ mod files;
 mod keypoints;
 mod logical;
 mod physical;
+mod remove;
 
 pub use files::{ListTable, ShardFiles, thumbnails_kept};
 pub use logical::ShardWrite;
 pub(crate) use logical::ShardWritePlanner;
 pub use physical::{ShardDone, shard_done_schema};
+pub use remove::{Remainder, without_rows};

@@ -92,7 +92,7 @@ pub(crate) fn whole_rows(
 }
 
 /// Largest magnitude a feature may have: squares of it, summed over 2⁶⁴ rows, stay finite.
-const LARGEST: f64 = 1e140;
+pub(crate) const LARGEST: f64 = 1e140;
 
 /// Refuses what cannot be summed, telling the row.
 pub(crate) fn all_usable<T: Copy + Into<f64>>(

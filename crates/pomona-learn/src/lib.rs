@@ -1,7 +1,8 @@
 //! How are numbers summarised and models fitted?
 //!
-//! * [`Moments`]: count, mean and co-matrix of rows, summed in parts and merged.
+//! * [`Moments`]: count, mean and co-matrix of rows, summed in parts, merged, and removed again.
 //! * [`Reducer`]: StandardScaler and principal components fitted on moments, applied to rows.
+//! * [`Drift`]: how far new rows lie from those a reducer was fitted on.
 //! * [`kmeans`]: codebooks of ORB descriptors; [`words`]: bags of visual words under them.
 //! * [`nearest_neighbours`], [`nearest_neighbour_accuracy`]: how well reduced rows keep labels apart.
 //! * [`SealedFile`]: the bytes of a model file.
@@ -11,6 +12,7 @@
 //! give the same bits whatever the number of threads; another processor may round differently.
 
 mod components;
+mod drift;
 mod eigen;
 mod error;
 pub mod kmeans;
@@ -20,6 +22,7 @@ mod neighbours;
 mod product;
 mod reducer;
 mod reducer_parts;
+mod removal;
 mod scaler;
 mod sealed;
 mod totals;
@@ -27,6 +30,7 @@ mod transform;
 pub mod words;
 
 pub use components::{Components, ParseComponentsError};
+pub use drift::Drift;
 pub use error::LearnError;
 pub use moments::Moments;
 pub use neighbours::{nearest_neighbour_accuracy, nearest_neighbours};

@@ -5,7 +5,7 @@ use crate::totals::Totals;
 
 /// Count, mean and co-matrix Σ(x − mean)(x − mean)ᵀ of rows of D columns, in f64.
 ///
-/// Summaries of parts merge into the summary of the whole. However the rows are grouped, results agree to
+/// Summaries of parts merge into the summary of the whole, and parts can be removed again. However the rows are grouped, results agree to
 /// 1e-12 relative; the same calls in the same order give the same bytes, with any number of threads. Rows
 /// are summed in blocks of [`BLOCK_ROWS`](Self::BLOCK_ROWS): each block is centred about its own mean and
 /// merged (Chan, Golub and LeVeque), so a large common offset costs no digits and a constant column has a
@@ -36,7 +36,7 @@ impl Moments {
 
     /// Rows counted.
     pub fn count(&self) -> u64 {
-        self.totals.count + self.pending_rows() as u64
+        self.totals.count.saturating_add(self.pending_rows() as u64)
     }
 
     /// Columns of a row, D.
@@ -151,6 +151,11 @@ impl Moments {
             0 => 0,
             columns => self.pending.len() / columns,
         }
+    }
+
+    /// The totals without the waiting rows.
+    pub(crate) fn totals_mut(&mut self) -> &mut Totals {
+        &mut self.totals
     }
 
     /// The totals with the waiting rows merged in.

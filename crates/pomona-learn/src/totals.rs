@@ -8,8 +8,8 @@ use crate::product::add_outer_products;
 pub(crate) struct Totals {
     pub(crate) columns: usize,
     pub(crate) count: u64,
-    /// D values: one of the rows. Means are kept as differences from it, so that a large common offset
-    /// costs them no digits. Empty, as what follows, while nothing has been counted, so that an empty summary
+    /// D values: one of the rows, or the mean of those that remained when others were removed. Means are kept as
+    /// differences from it, so that a large common offset costs them no digits. Empty, as what follows, while nothing has been counted, so that an empty summary
     /// costs none of its memory.
     pub(crate) origin: Vec<f64>,
     /// D values: mean − origin.
@@ -84,18 +84,23 @@ impl Totals {
             *self = other.into_owned();
             return;
         }
-        let origins = other.origin.iter().zip(&self.origin);
-        let shifts = other.shift.iter().zip(&self.shift);
-        let apart = origins
-            .zip(shifts)
-            .map(|((other_origin, origin), (other_shift, shift))| {
-                (other_origin - origin) + (other_shift - shift)
-            })
-            .collect();
+        let apart = other.difference_from(self);
         self.shift_to_common_mean(other.count, apart);
         for (sum, more) in self.comatrix.iter_mut().zip(&other.comatrix) {
             *sum += more;
         }
+    }
+
+    /// The mean less another summary's, both of at least one row, without passing through the offset they share.
+    pub(crate) fn difference_from(&self, other: &Self) -> Vec<f64> {
+        let origins = self.origin.iter().zip(&other.origin);
+        let shifts = self.shift.iter().zip(&other.shift);
+        origins
+            .zip(shifts)
+            .map(|((own_origin, origin), (own_shift, shift))| {
+                (own_origin - origin) + (own_shift - shift)
+            })
+            .collect()
     }
 
     /// Mean of each column; 0 when nothing has been counted.
@@ -107,17 +112,18 @@ impl Totals {
         both.map(|(origin, shift)| origin + shift).collect()
     }
 
+    /// The sum of squares of each column about its mean.
+    pub(crate) fn diagonal(&self) -> impl Iterator<Item = f64> {
+        self.comatrix.iter().copied().step_by(self.columns + 1)
+    }
+
     /// Unbiased variance (n − 1) of each column; 0 for fewer than two rows.
     pub(crate) fn variance(&self) -> Vec<f64> {
         if self.count < 2 {
             return vec![0.0; self.columns];
         }
         let degrees = (self.count - 1) as f64;
-        self.comatrix
-            .iter()
-            .step_by(self.columns + 1)
-            .map(|sum| sum / degrees)
-            .collect()
+        self.diagonal().map(|sum| sum / degrees).collect()
     }
 
     /// Takes in the count and mean of other rows, and the part of the common co-matrix that comes from

@@ -95,6 +95,69 @@ fn absurd_sizes_in_bytes_are_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn sums_that_no_rows_have_are_refused() {
+    let empty = |columns: u64, count: u64| {
+        let mut bytes = Moments::new(0).to_bytes();
+        bytes[8..16].copy_from_slice(&columns.to_le_bytes());
+        bytes[16..24].copy_from_slice(&count.to_le_bytes());
+        bytes
+    };
+    for columns in [u64::MAX, 1 << 40, (1 << 20) + 1] {
+        assert!(
+            Moments::from_bytes(&empty(columns, 0)).is_err(),
+            "{columns}"
+        );
+    }
+    assert_eq!(Moments::from_bytes(&empty(1 << 20, 0)).unwrap().count(), 0);
+
+    // Two columns: D, n, two of the origin, two of the shift, three cells.
+    let whole = moments_of(&[0.0, 1.0, 2.0, 3.0, 5.0, 4.0], 2).to_bytes();
+    let with = |at: usize, bits: [u8; 8]| {
+        let mut bytes = whole.clone();
+        bytes[at..at + 8].copy_from_slice(&bits);
+        Moments::from_bytes(&bytes).map(|moments| moments.count())
+    };
+    for (at, value, reason) in [
+        (24, 1e141, "a mean in it is larger than any feature"),
+        (40, -1e150, "a mean in it is larger than any feature"),
+        (56, -1e-9, "a variance in it is negative"),
+        (
+            56,
+            1e300,
+            "a variance in it is larger than features can have",
+        ),
+        (
+            64,
+            30.0,
+            "two columns in it go together more closely than they can",
+        ),
+        (
+            64,
+            -30.0,
+            "two columns in it go together more closely than they can",
+        ),
+    ] {
+        let error = with(at, f64::to_le_bytes(value)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("not a summary of rows: {reason}")
+        );
+    }
+    for (count, reason) in [
+        (u64::MAX, "it claims more rows than can be counted"),
+        ((1 << 53) + 1, "it claims more rows than can be counted"),
+        (1, "its only row has a variance"),
+    ] {
+        let error = with(16, u64::to_le_bytes(count)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("not a summary of rows: {reason}")
+        );
+    }
+    assert_eq!(with(16, u64::to_le_bytes(1 << 53)).unwrap(), 1 << 53);
+}
+
+#[test]
 fn values_that_are_no_numbers_in_bytes_are_refused() {
     let whole = moments_of(&skewed_rows(9, COLUMNS, 3), COLUMNS).to_bytes();
     for at in (24..whole.len()).step_by(8) {

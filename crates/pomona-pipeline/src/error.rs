@@ -20,6 +20,14 @@ pub enum PipelineError {
         /// What differs: name, old and new value.
         differences: Vec<String>,
     },
+    /// The run's model was fitted with other settings.
+    #[error("the model in {} was fitted with other settings: {}", folder.display(), differences.join("; "))]
+    OtherFit {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs: name, old and new value.
+        differences: Vec<String>,
+    },
     /// The folder holds other things than a run.
     #[error("{} is not a run folder: {reason}", folder.display())]
     NotARun {
@@ -132,6 +140,12 @@ pub enum PipelineError {
     /// The report could not be rendered.
     #[error("the report could not be rendered")]
     Report(#[from] pomona_report::ReportError),
+    /// A place could not be opened, read or written.
+    #[error(transparent)]
+    Store(#[from] pomona_store::StoreError),
+    /// Packing photos, or reading a pack, failed.
+    #[error(transparent)]
+    Pack(#[from] pomona_pack::PackError),
     /// A file could not be read or written.
     #[error("{}", path.display())]
     Io {
@@ -157,11 +171,12 @@ impl PipelineError {
         move |source| Self::Io { path, source }
     }
 
-    pub(crate) fn broken<E>(path: &Path) -> impl FnOnce(E) -> Self
+    /// A file, by its path or its place, that does not hold what it should.
+    pub(crate) fn broken<E>(path: &(impl Shown + ?Sized)) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let path = path.to_owned();
+        let path = path.shown();
         move |source| Self::Broken {
             path,
             source: source.into(),
@@ -188,9 +203,17 @@ impl PipelineError {
             return Some("make room, then give the same command again: it goes on".to_owned());
         }
         match self {
+            Self::Store(error) | Self::Engine(EngineError::Place(error)) => error.hint(),
+            Self::Engine(EngineError::Store(error)) => pomona_store::hint(error),
+            Self::Engine(EngineError::DataFusion(error)) => {
+                pomona_store::find::<object_store::Error>(error).and_then(pomona_store::hint)
+            }
             Self::OtherSettings { .. } => Some(
                 "give the settings it was begun with, choose another folder, or pass --fresh to start over"
                     .to_owned(),
+            ),
+            Self::OtherFit { .. } => Some(
+                "pass --refit to fit it anew; the features stay".to_owned(),
             ),
             Self::FolderTaken { .. } => Some(
                 "choose another folder, or pass --fresh to replace the run in it".to_owned(),
@@ -241,6 +264,30 @@ impl PipelineError {
 impl From<datafusion::error::DataFusionError> for PipelineError {
     fn from(error: datafusion::error::DataFusionError) -> Self {
         Self::Engine(EngineError::recover(error))
+    }
+}
+
+/// What can be named in a message.
+pub(crate) trait Shown {
+    /// Its path or URL.
+    fn shown(&self) -> PathBuf;
+}
+
+impl Shown for Path {
+    fn shown(&self) -> PathBuf {
+        self.to_owned()
+    }
+}
+
+impl Shown for PathBuf {
+    fn shown(&self) -> PathBuf {
+        self.clone()
+    }
+}
+
+impl Shown for pomona_store::Place {
+    fn shown(&self) -> PathBuf {
+        Self::shown(self)
     }
 }
 

@@ -1,31 +1,20 @@
 //! Features to a model.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::prelude::col;
-use pomona_engine::{Extractor, Grouping, moments_function};
+use pomona_engine::Extractor;
 use pomona_learn::{FitSettings, Fitted, LearnError, Moments, Reducer};
+use pomona_store::Place;
 
 use crate::error::PipelineError;
 use crate::events::Event;
 use crate::input::FeatureInput;
-use crate::model::ModelFile;
+use crate::model::{DataFingerprint, ModelFile};
+use crate::moments::{self, partitions};
 use crate::run::Context;
 use crate::self_test::SelfTest;
 use crate::words::WordModel;
-
-/// Partial sums of moments at once, at most. It follows from the input alone: results then do not depend on the
-/// machine, not even in the last bit.
-const PARTITIONS: usize = 4;
-/// Files that are worth a partial sum of their own: passing one on and adding it up costs as much as some files.
-const FILES_A_PARTITION: usize = 8;
-
-fn partitions(files: usize) -> usize {
-    files.div_ceil(FILES_A_PARTITION).clamp(1, PARTITIONS)
-}
 
 /// What to fit, and where to.
 #[derive(Debug, Clone)]
@@ -50,7 +39,7 @@ pub struct FitRequest<'a> {
 pub async fn fit(
     context: &Context,
     request: &FitRequest<'_>,
-    out: &Path,
+    out: &Place,
 ) -> Result<(ModelFile, Vec<String>), PipelineError> {
     let started = Instant::now();
     context
@@ -60,8 +49,9 @@ pub async fn fit(
     let columns = input.feature_count(context).await?;
     let partitions = partitions(input.files.len()) as u64;
     memory_check(columns, partitions)?;
-    let moments = context.until_cancelled(moments(context, input)).await?;
-    let Some(moments) = moments else {
+    let data = input.fingerprint(context, 0).await?;
+    let summed = context.until_cancelled(sums(context, input, &data)).await?;
+    let Some(moments) = summed else {
         return Err(PipelineError::NothingToDo {
             what: format!(
                 "{} holds no features: no image could be read",
@@ -83,12 +73,12 @@ pub async fn fit(
     let model = ModelFile {
         extraction: input.extraction(),
         words: request.words.cloned(),
-        data: input.fingerprint(context, rows).await?,
+        data: DataFingerprint { rows, ..data },
         reducer,
         seed: request.seed,
         self_test,
     };
-    model.save(out)?;
+    model.save(out).await?;
     for text in &notes {
         context.observer.event(&Event::Note { text: text.clone() });
     }
@@ -109,24 +99,29 @@ fn memory_check(columns: usize, partitions: u64) -> Result<(), PipelineError> {
     crate::memory::check(&format!("fitting {columns} features"), needed)
 }
 
-async fn moments(
+/// The sums of the features: as they are kept beside them, or made now, and kept where they are those of a run.
+async fn sums(
     context: &Context,
     input: &FeatureInput,
+    data: &DataFingerprint,
 ) -> Result<Option<Moments>, PipelineError> {
-    let table = input
-        .table(context, Grouping::AtMost(partitions(input.files.len())))
-        .await?;
-    let summed = context
-        .session
-        .read_table(table)?
-        .aggregate(
-            vec![],
-            vec![moments_function().call(vec![col(input.column())])],
-        )?
-        .collect()
-        .await
-        .map_err(PipelineError::from);
-    let summed = match summed {
+    let features = input.schema.metadata();
+    let features = features
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    // Words of a scratch folder are not the run's own features.
+    let file = input.run.as_ref().filter(|run| {
+        let own = run.place();
+        input.files.iter().all(|file| file.is_within(own))
+    });
+    let file = file.map(|run| run.moments());
+    if let Some(file) = &file
+        && let Some(kept) = moments::of(file, data, &features).await?
+    {
+        return Ok(Some(kept));
+    }
+    let summed = match moments::sum(context, &input.files, input.column()).await {
         Err(error) if is_not_finite(&error) => {
             return Err(match input.first_not_finite(context).await? {
                 Some(path) => PipelineError::NotFinite {
@@ -138,13 +133,12 @@ async fn moments(
         }
         other => other?,
     };
-    for batch in &summed {
-        let column = batch.column(0).as_binary::<i64>();
-        if !column.is_empty() && column.is_valid(0) {
-            return Ok(Some(Moments::from_bytes(column.value(0))?));
-        }
+    if let (Some(file), Some(summed)) = (&file, &summed)
+        && summed.count() == data.rows
+    {
+        moments::save(file, summed, data, &features).await?;
     }
-    Ok(None)
+    Ok(summed)
 }
 
 fn is_not_finite(error: &PipelineError) -> bool {

@@ -1,21 +1,20 @@
 //! What lies at a path to a model.
 
-use std::path::Path;
-
 use pomona_learn::FitSettings;
+use pomona_store::Place;
 
 use crate::error::PipelineError;
+use crate::extractor::{ExtractorRequest, extractor_like};
 use crate::fit::{FitRequest, fit};
-use crate::folder::parent_of;
 use crate::model::ModelFile;
-use crate::run::{Context, ExtractorRequest, extractor_like};
+use crate::run::Context;
 use crate::words::{Codebook, WordSettings, features_at};
 
 /// What to fit, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct FitFrom<'a> {
     /// A run folder, a Parquet file, or a folder of them.
-    pub path: &'a Path,
+    pub path: &'a Place,
     /// How many components, and whether to scale.
     pub settings: FitSettings,
     /// How descriptors become features, where the run holds those.
@@ -33,21 +32,20 @@ pub struct FitFrom<'a> {
 pub async fn fit_from(
     context: &Context,
     from: &FitFrom<'_>,
-    out: &Path,
+    out: &Place,
 ) -> Result<ModelFile, PipelineError> {
-    let folder = parent_of(out);
-    std::fs::create_dir_all(folder).map_err(PipelineError::io(folder))?;
-    // Words made of descriptors live as long as the fit needs them.
+    let folder = out.parent();
+    // Words made of descriptors live as long as the fit needs them, on this machine.
     let scratch = tempfile::Builder::new()
-        .prefix(".pomona-")
-        .tempdir_in(folder)
-        .map_err(PipelineError::io(folder))?;
+        .prefix("pomona-")
+        .tempdir()
+        .map_err(PipelineError::io(&std::env::temp_dir()))?;
     let (input, words) = features_at(
         context,
         from.path,
         Codebook::Learn(from.words),
-        from.by_label.then_some(folder),
-        scratch.path(),
+        from.by_label.then_some(&folder),
+        &Place::of_path(scratch.path())?,
     )
     .await?;
     // With the network or the detector at hand the model can carry test images; without it, test features.

@@ -1,21 +1,22 @@
 //! The run folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-use pomona_engine::{EngineError, Shard};
+use pomona_engine::Shard;
+use pomona_store::{Place, RunLock};
+use serde::de::DeserializeOwned;
 
 use crate::error::PipelineError;
-use crate::manifest;
+use crate::manifest::{self, ManifestSummary};
 use crate::record::RunRecord;
+use crate::run::Context;
+use crate::started::Started;
 
 /// What a run was begun with.
-const STARTED: &str = "started.json";
+pub(crate) const STARTED: &str = "started.json";
 /// The tables of a run, each a folder of Parquet files.
 pub(crate) const TABLES: [&str; 6] = [
     "images",
@@ -26,9 +27,10 @@ pub(crate) const TABLES: [&str; 6] = [
     "reduced",
 ];
 /// Everything else that a run writes.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     STARTED,
     "manifest.parquet",
+    "moments.pomona",
     "words_by_label.parquet",
     "words_by_label.csv",
     "results.csv",
@@ -36,6 +38,8 @@ const FILES: [&str; 8] = [
     "report.html",
     "run.json",
 ];
+/// Where receipts of what was forgotten lie.
+pub(crate) const RECEIPTS: &str = "forgotten";
 
 /// What to do with a run that is already in the folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,241 +54,295 @@ pub enum Overwrite {
 /// A folder that holds a run, or is to hold one.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
-    path: PathBuf,
+    place: Place,
+    lock: Option<Arc<RunLock>>,
 }
 
 impl RunFolder {
-    /// Makes the folder ready for a new run.
+    /// Makes the folder ready for a run, and keeps other processes from it.
     ///
     /// # Errors
-    /// [`PipelineError::FolderTaken`] and [`PipelineError::Io`].
-    pub fn create(path: &Path, overwrite: Overwrite) -> Result<Self, PipelineError> {
-        let found: Vec<PathBuf> = TABLES
-            .iter()
-            .chain(&FILES)
-            .map(|name| path.join(name))
-            .filter(|path| path.exists())
-            .collect();
-        // What does not say how it was begun cannot be gone on with.
-        if !found.is_empty() && overwrite == Overwrite::Continue && !path.join(STARTED).is_file() {
-            return Err(PipelineError::FolderTaken {
-                folder: path.to_owned(),
+    /// [`PipelineError::FolderTaken`], and those of the store: [`pomona_store::StoreError::Locked`] where another
+    /// process works on it.
+    pub async fn create(
+        context: &Context,
+        place: &Place,
+        overwrite: Overwrite,
+    ) -> Result<Self, PipelineError> {
+        let folder = Self::locked(context, place).await?;
+        let prepared = folder.prepare(overwrite).await;
+        if prepared.is_err() {
+            folder.release().await;
+        }
+        prepared.map(|()| folder)
+    }
+
+    /// The folder, with no other process in it.
+    pub(crate) async fn locked(context: &Context, place: &Place) -> Result<Self, PipelineError> {
+        let place = place.work_folder()?;
+        let (cancel, observer) = (context.cancel.clone(), Arc::clone(&context.observer));
+        let lock = RunLock::take(&place, move |lost| {
+            observer.event(&crate::events::Event::Note {
+                text: lost.to_string(),
             });
+            cancel.cancel();
+        })
+        .await?;
+        Ok(Self {
+            place,
+            lock: Some(Arc::new(lock)),
+        })
+    }
+
+    async fn prepare(&self, overwrite: Overwrite) -> Result<(), PipelineError> {
+        let tops = self.place.files().await?;
+        let mut found: Vec<Place> = FILES
+            .iter()
+            .filter_map(|name| tops.iter().find(|top| top.name() == *name).cloned())
+            .collect();
+        let is_begun = found.iter().any(|top| top.name() == STARTED);
+        // What does not say how it was begun cannot be gone on with.
+        if overwrite == Overwrite::Continue {
+            let has_ledger = !is_begun && !self.table("images").await?.is_empty();
+            if !is_begun && (has_ledger || !found.is_empty()) {
+                return Err(PipelineError::FolderTaken {
+                    folder: self.place.shown(),
+                });
+            }
+            return Ok(());
         }
-        let replaced = match overwrite {
-            Overwrite::Continue => Vec::new(),
-            Overwrite::Replace => found,
-        };
         // The ledger goes first: without it nothing else counts as done.
-        for old in replaced {
-            let removed = if old.is_dir() {
-                remove_tables(&old)
-            } else {
-                fs::remove_file(&old)
-            };
-            removed.map_err(PipelineError::io(&old))?;
+        for name in TABLES {
+            let files = self.table(name).await?;
+            Place::delete_all(&files).await?;
+            self.remove_empty(name);
         }
-        fs::create_dir_all(path).map_err(PipelineError::io(path))?;
-        let path = fs::canonicalize(path).map_err(PipelineError::io(path))?;
-        Ok(Self { path })
+        found.retain(|top| top.name() != STARTED);
+        Place::delete_all(&found).await?;
+        // What says how the rest was begun goes last.
+        self.place.join(STARTED).delete().await?;
+        self.place.clean().await?;
+        Ok(())
+    }
+
+    /// Others' files stay, and so does their folder.
+    fn remove_empty(&self, table: &str) {
+        if let Some(folder) = self.place.join(table).file() {
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 
     /// A folder that holds an extraction.
     ///
     /// # Errors
     /// [`PipelineError::NotARun`] where it does not.
-    pub fn open(path: &Path) -> Result<Self, PipelineError> {
+    pub async fn open(place: &Place) -> Result<Self, PipelineError> {
         let not_a_run = |reason: &str| PipelineError::NotARun {
-            folder: path.to_owned(),
+            folder: place.shown(),
             reason: reason.to_owned(),
         };
-        if !path.is_dir() {
+        if place.file().is_some_and(|folder| !folder.is_dir()) {
             return Err(not_a_run("there is no folder at this path"));
         }
-        let is_run = path.join("images").is_dir()
-            || ["manifest.parquet", STARTED]
-                .iter()
-                .any(|name| path.join(name).is_file());
-        if !is_run {
+        let tops = place.files().await?;
+        let has = |name: &str| tops.iter().any(|top| top.name() == name);
+        if !has("manifest.parquet") && !has(STARTED) && !place.join("images").is_folder().await? {
             return Err(not_a_run(
                 "it has neither a manifest nor a ledger (images/)",
             ));
         }
-        let path = fs::canonicalize(path).map_err(PipelineError::io(path))?;
-        Ok(Self { path })
+        Ok(Self {
+            place: place.work_folder()?,
+            lock: None,
+        })
     }
 
-    /// Whether something at this path looks like a run folder.
-    #[must_use]
-    pub fn is_one(path: &Path) -> bool {
-        Self::open(path).is_ok()
+    /// Whether something at this place looks like a run folder.
+    pub async fn is_one(place: &Place) -> bool {
+        Self::open(place).await.is_ok()
+    }
+
+    /// Lets other processes into the folder.
+    pub async fn release(&self) {
+        if let Some(lock) = &self.lock {
+            lock.release().await;
+        }
     }
 
     /// The folder.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// `manifest.parquet`: every listed object and its shard.
     #[must_use]
-    pub fn manifest(&self) -> PathBuf {
-        self.path.join("manifest.parquet")
+    pub fn manifest(&self) -> Place {
+        self.place.join("manifest.parquet")
     }
 
     /// `model.pomona`
     #[must_use]
-    pub fn model(&self) -> PathBuf {
-        self.path.join("model.pomona")
+    pub fn model(&self) -> Place {
+        self.place.join("model.pomona")
+    }
+
+    /// `moments.pomona`: what the model is fitted from.
+    #[must_use]
+    pub fn moments(&self) -> Place {
+        self.place.join("moments.pomona")
     }
 
     /// `report.html`
     #[must_use]
-    pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+    pub fn report(&self) -> Place {
+        self.place.join("report.html")
     }
 
-    fn record_file(&self) -> PathBuf {
-        self.path.join("run.json")
+    fn record_file(&self) -> Place {
+        self.place.join("run.json")
     }
 
     /// The store whose root is this folder.
-    pub(crate) fn store(&self) -> Result<Arc<dyn ObjectStore>, PipelineError> {
-        Ok(Arc::new(
-            LocalFileSystem::new_with_prefix(&self.path).map_err(EngineError::from)?,
-        ))
+    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
+        self.place.below()
     }
 
     /// Files of a table (`images`, `features`, `descriptors`, …), by number.
-    pub(crate) fn table(&self, name: &str) -> Result<Vec<PathBuf>, PipelineError> {
-        parquet_files(&self.path.join(name))
+    pub(crate) async fn table(&self, name: &str) -> Result<Vec<Place>, PipelineError> {
+        parquet_files(&self.place.join(name)).await
+    }
+
+    /// The file of a table for a shard.
+    pub(crate) fn table_file(&self, name: &str, shard: u32) -> Place {
+        self.place
+            .join(&format!("{name}/{name}-{shard:05}.parquet"))
     }
 
     /// Checks that every shard of the manifest has its ledger file.
     ///
     /// # Errors
     /// [`PipelineError::Incomplete`].
-    pub fn check_complete(&self) -> Result<(), PipelineError> {
-        let shards = manifest::shard_count(&self.manifest())?;
-        let missing = (0..shards)
-            .filter(|index| {
-                !self
-                    .path
-                    .join(format!("images/images-{index:05}.parquet"))
-                    .is_file()
-            })
-            .count();
-        if missing > 0 || !self.manifest().is_file() {
+    pub async fn check_complete(&self, context: &Context) -> Result<(), PipelineError> {
+        let summary = manifest::summary(context, &self.manifest()).await?;
+        let there: BTreeSet<u32> = self
+            .table("images")
+            .await?
+            .iter()
+            .filter_map(shard_number)
+            .collect();
+        let shards = manifest::shards(context, &self.manifest()).await?;
+        let missing = shards.difference(&there).count();
+        let begun = self.started().await?;
+        let is_current = match (&summary, &begun) {
+            (Some(summary), Some(begun)) => summary.generation == begun.generation,
+            (summary, _) => summary.is_some(),
+        };
+        if missing > 0 || !is_current {
             return Err(PipelineError::Incomplete {
-                folder: self.path.clone(),
+                folder: self.place.shown(),
                 missing,
-                shards,
+                shards: shards.len(),
             });
         }
         Ok(())
+    }
+
+    /// What the manifest says of itself.
+    pub(crate) async fn manifest_summary(
+        &self,
+        context: &Context,
+    ) -> Result<Option<ManifestSummary>, PipelineError> {
+        manifest::summary(context, &self.manifest()).await
     }
 
     /// Begins a run with everything that decides its shards, or goes on with one that was begun with the same.
     ///
-    /// What follows from all shards (the manifest, `run.json`, components, the report) is removed then: a run that is
-    /// gone on with must not look finished.
+    /// `run.json` is removed then: a run that is gone on with must not look finished. `fit` is what the model is to be
+    /// fitted with, where one that is there already is to stay.
     ///
     /// # Errors
-    /// [`PipelineError::OtherSettings`].
-    pub(crate) fn begin(&self, settings: &BTreeMap<String, String>) -> Result<(), PipelineError> {
-        let file = self.path.join(STARTED);
-        let before = self.begun_with()?;
-        if before.is_empty() {
-            let mut json =
-                serde_json::to_vec_pretty(settings).map_err(PipelineError::broken(&file))?;
-            json.push(b'\n');
-            return write_whole(&file, |out| out.write_all(&json));
-        }
-        let names: BTreeSet<&String> = before.keys().chain(settings.keys()).collect();
-        let shown = |settings: &BTreeMap<String, String>, name: &String| {
-            settings.get(name).map_or("none", String::as_str).to_owned()
+    /// [`PipelineError::OtherSettings`] and [`PipelineError::OtherFit`].
+    pub(crate) async fn begin(
+        &self,
+        settings: &BTreeMap<String, String>,
+        fit: Option<&BTreeMap<String, String>>,
+        command: &[String],
+    ) -> Result<Started, PipelineError> {
+        let Some(mut before) = self.started().await? else {
+            let started = Started {
+                settings: settings.clone(),
+                command: command.to_vec(),
+                ..Started::default()
+            };
+            self.write_started(&started).await?;
+            return Ok(started);
         };
-        let differences: Vec<String> = names
-            .into_iter()
-            .filter(|name| before.get(*name) != settings.get(*name))
-            .map(|name| {
-                let (old, new) = (shown(&before, name), shown(settings, name));
-                format!("{name}: {old} → {new}")
-            })
-            .collect();
+        let differences = differences(&before.settings, settings);
         if !differences.is_empty() {
             return Err(PipelineError::OtherSettings {
-                folder: self.path.clone(),
+                folder: self.place.shown(),
                 differences,
             });
         }
-        self.remove_leftovers()?;
-        for name in ["run.json", "manifest.parquet", "report.html", "results.csv"] {
-            let old = self.path.join(name);
-            if old.exists() {
-                fs::remove_file(&old).map_err(PipelineError::io(&old))?;
+        if let (Some(fit), Some(fitted)) = (fit, &before.fitted)
+            && self.model().is_file().await?
+        {
+            let differing = self::differences(fitted, fit);
+            if !differing.is_empty() {
+                return Err(PipelineError::OtherFit {
+                    folder: self.place.shown(),
+                    differences: differing,
+                });
             }
         }
-        for old in self.table("reduced")? {
-            fs::remove_file(&old).map_err(PipelineError::io(&old))?;
+        self.place.clean().await?;
+        self.record_file().delete().await?;
+        if before.command != command && !command.is_empty() {
+            before.command = command.to_vec();
+            self.write_started(&before).await?;
         }
-        Ok(())
+        Ok(before)
     }
 
-    /// Removes what was being written when a run was killed.
-    fn remove_leftovers(&self) -> Result<(), PipelineError> {
-        let folders = std::iter::once(self.path.clone())
-            .chain(TABLES.iter().map(|name| self.path.join(name)));
-        for folder in folders.filter(|folder| folder.is_dir()) {
-            let entries = fs::read_dir(&folder).map_err(PipelineError::io(&folder))?;
-            for entry in entries {
-                let path = entry.map_err(PipelineError::io(&folder))?.path();
-                let name = path.file_name().map(|name| name.to_string_lossy());
-                if path.is_file() && name.is_some_and(|name| is_leftover(&name)) {
-                    fs::remove_file(&path).map_err(PipelineError::io(&path))?;
-                }
-            }
-        }
-        Ok(())
+    /// How the run was begun; none where the folder does not say.
+    pub(crate) async fn started(&self) -> Result<Option<Started>, PipelineError> {
+        read_json(&self.place.join(STARTED)).await
     }
 
-    /// What the run was begun with; empty where the folder does not say.
-    pub(crate) fn begun_with(&self) -> Result<BTreeMap<String, String>, PipelineError> {
-        let file = self.path.join(STARTED);
-        match fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(error) => Err(PipelineError::io(&file)(error)),
-        }
+    pub(crate) async fn write_started(&self, started: &Started) -> Result<(), PipelineError> {
+        write_json(&self.place.join(STARTED), started).await
+    }
+
+    /// The command that began the run, word by word; empty where the folder does not say.
+    ///
+    /// # Errors
+    /// Those of reading `started.json`.
+    pub async fn command(&self) -> Result<Vec<String>, PipelineError> {
+        Ok(self
+            .started()
+            .await?
+            .map(|started| started.command)
+            .unwrap_or_default())
     }
 
     /// Whether the shard is done as it is listed now. The ledger of one that was listed otherwise is removed.
-    pub(crate) fn is_done(&self, shard: &Shard) -> Result<bool, PipelineError> {
-        let file = self
-            .path
-            .join(format!("images/images-{:05}.parquet", shard.index));
-        if !file.is_file() {
-            return Ok(false);
-        }
-        if manifest::is_of(&file, shard)? {
+    pub(crate) async fn is_done(&self, shard: &Shard) -> Result<bool, PipelineError> {
+        let file = self.table_file("images", shard.index);
+        if manifest::is_of(&file, shard).await? {
             return Ok(true);
         }
-        fs::remove_file(&file).map_err(PipelineError::io(&file))?;
+        file.delete().await?;
         Ok(false)
     }
 
     /// Removes the files of shards that there are no more, of which there are `shards`.
-    pub(crate) fn remove_beyond(&self, shards: usize) -> Result<(), PipelineError> {
+    pub(crate) async fn remove_beyond(&self, shards: u32) -> Result<(), PipelineError> {
         // The ledger goes first.
         for name in TABLES {
-            for file in self.table(name)? {
-                let index = file
-                    .file_stem()
-                    .and_then(|stem| stem.to_str()?.rsplit('-').next()?.parse::<usize>().ok());
-                if index.is_some_and(|index| index >= shards) {
-                    fs::remove_file(&file).map_err(PipelineError::io(&file))?;
-                }
-            }
+            let mut old = self.table(name).await?;
+            old.retain(|file| shard_number(file).is_some_and(|number| number >= shards));
+            Place::delete_all(&old).await?;
         }
         Ok(())
     }
@@ -292,111 +350,75 @@ impl RunFolder {
     /// Reads `run.json`.
     ///
     /// # Errors
-    /// [`PipelineError::NotARun`], [`PipelineError::Io`] and [`PipelineError::Broken`].
-    pub fn record(&self) -> Result<RunRecord, PipelineError> {
-        let file = self.record_file();
-        let bytes = match fs::read(&file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(PipelineError::NotARun {
-                    folder: self.path.clone(),
-                    reason: "it has no run.json: its extraction did not end".to_owned(),
-                });
-            }
-            Err(error) => return Err(PipelineError::io(&file)(error)),
-        };
-        serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file))
+    /// [`PipelineError::NotARun`], [`PipelineError::Broken`] and those of the store.
+    pub async fn record(&self) -> Result<RunRecord, PipelineError> {
+        match read_json(&self.record_file()).await? {
+            Some(record) => Ok(record),
+            None => Err(PipelineError::NotARun {
+                folder: self.place.shown(),
+                reason: "it has no run.json: its extraction did not end".to_owned(),
+            }),
+        }
     }
 
     /// Writes `run.json`.
-    pub(crate) fn write_record(&self, record: &RunRecord) -> Result<(), PipelineError> {
-        let file = self.record_file();
-        let mut json = serde_json::to_vec_pretty(record).map_err(PipelineError::broken(&file))?;
-        json.push(b'\n');
-        write_whole(&file, |out| out.write_all(&json))
+    pub(crate) async fn write_record(&self, record: &RunRecord) -> Result<(), PipelineError> {
+        write_json(&self.record_file(), record).await
     }
 }
 
-/// Whether a file has one of the names under which files are written before they are renamed.
-fn is_leftover(name: &str) -> bool {
-    (name.starts_with(".pomona-") && name.ends_with(".tmp")) || name.contains(".parquet#")
+/// What differs between two sets of settings: name, old and new value.
+fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let shown = |settings: &BTreeMap<String, String>, name: &String| {
+        settings.get(name).map_or("none", String::as_str).to_owned()
+    };
+    names
+        .into_iter()
+        .filter(|name| before.get(*name) != now.get(*name))
+        .map(|name| {
+            let (old, new) = (shown(before, name), shown(now, name));
+            format!("{name}: {old} → {new}")
+        })
+        .collect()
 }
 
-fn remove_tables(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        if name.ends_with(".parquet") || is_leftover(&name) {
-            fs::remove_file(path)?;
-        }
+/// The shard that a table's file is of: the number at the end of its name.
+pub(crate) fn shard_number(file: &Place) -> Option<u32> {
+    let name = file.name();
+    name.strip_suffix(".parquet")?
+        .rsplit('-')
+        .next()?
+        .parse()
+        .ok()
+}
+
+async fn read_json<T: DeserializeOwned>(file: &Place) -> Result<Option<T>, PipelineError> {
+    match file.read_if_there().await? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(PipelineError::broken(file)),
+        None => Ok(None),
     }
-    // Others' files stay, and so does their folder.
-    match fs::remove_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        other => other,
-    }
+}
+
+pub(crate) async fn write_json(
+    file: &Place,
+    value: &impl serde::Serialize,
+) -> Result<(), PipelineError> {
+    let mut json = serde_json::to_vec_pretty(value).map_err(PipelineError::broken(file))?;
+    json.push(b'\n');
+    Ok(file.write(Bytes::from(json)).await?)
 }
 
 /// The `.parquet` files of a folder, by name; none where the folder is missing.
-pub(crate) fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>, PipelineError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(PipelineError::io(folder)(error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(PipelineError::io(folder))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "parquet")
-        {
-            files.push(path);
-        }
-    }
+pub(crate) async fn parquet_files(folder: &Place) -> Result<Vec<Place>, PipelineError> {
+    let mut files = folder.files().await?;
+    files.retain(|file| file.name().ends_with(".parquet"));
     // Numbers are padded to five digits; shard 100,000 comes after shard 99,999 all the same.
-    files.sort_by(|a, b| (a.as_os_str().len(), a).cmp(&(b.as_os_str().len(), b)));
+    files.sort_by(|one, other| {
+        let (one, other) = (one.path().as_ref(), other.path().as_ref());
+        (one.len(), one).cmp(&(other.len(), other))
+    });
     Ok(files)
-}
-
-/// The folder that a file is in.
-pub(crate) fn parent_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Writes a file under a temporary name beside it and renames it whole.
-pub(crate) fn write_whole(
-    file: &Path,
-    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
-) -> Result<(), PipelineError> {
-    let folder = parent_of(file);
-    fs::create_dir_all(folder).map_err(PipelineError::io(folder))?;
-    let attempt = || {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As any program's files: the process's mask decides.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let temporary = builder
-            .prefix(".pomona-")
-            .suffix(".tmp")
-            .tempfile_in(folder)?;
-        let mut out = std::io::BufWriter::new(temporary);
-        write(&mut out)?;
-        let temporary = out
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(file).map_err(|error| error.error)?;
-        Ok(())
-    };
-    attempt().map_err(PipelineError::io(file))
 }

@@ -1,18 +1,20 @@
 //! Where features come from: a run folder, a Parquet file, or a folder of them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::col;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use pomona_engine::{FloatRows, Grouping, ParquetTable, is_list_of_floats};
+use pomona_store::Place;
 use sha2::{Digest, Sha256};
 
 use crate::error::PipelineError;
 use crate::extraction::Extraction;
+use crate::fingerprint::Fingerprint;
 use crate::folder::{RunFolder, parquet_files};
 use crate::model::DataFingerprint;
 use crate::run::Context;
@@ -23,7 +25,7 @@ pub struct FeatureInput {
     /// As given, for messages.
     pub(crate) shown: PathBuf,
     /// In order; never empty.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) files: Vec<Place>,
     /// The run folder, where it is one.
     pub(crate) run: Option<RunFolder>,
     /// The columns.
@@ -39,23 +41,24 @@ impl FeatureInput {
     /// # Errors
     /// [`PipelineError::NotARun`], [`PipelineError::Incomplete`], [`PipelineError::NothingToDo`] and
     /// [`PipelineError::Column`].
-    pub async fn open(context: &Context, path: &Path) -> Result<Self, PipelineError> {
-        let (files, run) = if path.is_file() {
-            (vec![path.to_owned()], None)
-        } else if RunFolder::is_one(path) {
-            let run = RunFolder::open(path)?;
-            run.check_complete()?;
-            (run.table("features")?, Some(run))
-        } else if path.is_dir() {
-            (parquet_files(path)?, None)
+    pub async fn open(context: &Context, place: &Place) -> Result<Self, PipelineError> {
+        let path = &place.shown();
+        let (files, run) = if place.is_file().await? {
+            (vec![place.clone()], None)
+        } else if RunFolder::is_one(place).await {
+            let run = RunFolder::open(place).await?;
+            run.check_complete(context).await?;
+            (run.table("features").await?, Some(run))
+        } else if place.is_folder().await? {
+            (parquet_files(place).await?, None)
         } else {
             return Err(PipelineError::NothingToDo {
-                what: format!("there is nothing at {}", path.display()),
+                what: format!("there is nothing at {place}"),
             });
         };
         if files.is_empty() {
             return Err(PipelineError::NothingToDo {
-                what: format!("{} holds no Parquet files", path.display()),
+                what: format!("{place} holds no Parquet files"),
             });
         }
         let schema = ParquetTable::open(&context.session, &files, Grouping::FileEach)
@@ -83,13 +86,13 @@ impl FeatureInput {
     pub(crate) async fn of_words(
         context: &Context,
         run: &RunFolder,
-        files: Vec<PathBuf>,
+        files: Vec<Place>,
     ) -> Result<Self, PipelineError> {
         let schema = ParquetTable::open(&context.session, &files, Grouping::FileEach)
             .await?
             .schema();
         Ok(Self {
-            shown: run.path().to_owned(),
+            shown: run.place().shown(),
             files,
             run: Some(run.clone()),
             schema,
@@ -178,54 +181,48 @@ impl FeatureInput {
         context: &Context,
         rows: u64,
     ) -> Result<DataFingerprint, PipelineError> {
-        let mut hash = Sha256::new();
-        match &self.run {
-            Some(run) => {
-                let ledger = run.table("images")?;
-                let table =
-                    ParquetTable::open(&context.session, &ledger, Grouping::AtMost(1)).await?;
-                let mut images = context
-                    .session
-                    .read_table(Arc::new(table))?
-                    .select(vec![col("path"), col("content_sha256"), col("status")])?
-                    .execute_stream()
-                    .await?;
-                while let Some(batch) = images.next().await {
-                    let batch = batch?;
-                    let column = |index: usize| {
-                        datafusion::arrow::compute::cast(batch.column(index), &DataType::Utf8)
-                            .map_err(PipelineError::broken(&self.shown))
-                    };
-                    let (paths, hashes, statuses) = (column(0)?, column(1)?, column(2)?);
-                    let (paths, hashes, statuses) = (
-                        paths.as_string::<i32>(),
-                        hashes.as_string::<i32>(),
-                        statuses.as_string::<i32>(),
-                    );
-                    for row in 0..batch.num_rows() {
-                        if statuses.value(row) == "ok" && hashes.is_valid(row) {
-                            hash.update(paths.value(row).as_bytes());
-                            hash.update([0]);
-                            hash.update(hashes.value(row).as_bytes());
-                        }
-                    }
+        let Some(run) = &self.run else {
+            let mut hash = Sha256::new();
+            for file in &self.files {
+                let mut parts = file.parts().await?;
+                while let Some(part) = parts.try_next().await.map_err(|error| file.failed(error))? {
+                    hash.update(&part);
                 }
             }
-            None => {
-                for file in &self.files {
-                    let mut opened = std::fs::File::open(file).map_err(PipelineError::io(file))?;
-                    std::io::copy(&mut opened, &mut hash).map_err(PipelineError::io(file))?;
+            let sha256 = hash.finalize();
+            return Ok(DataFingerprint {
+                rows,
+                sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            });
+        };
+        let ledger = run.table("images").await?;
+        let table = ParquetTable::open(&context.session, &ledger, Grouping::AtMost(1)).await?;
+        let mut images = context
+            .session
+            .read_table(Arc::new(table))?
+            .select(vec![col("path"), col("content_sha256"), col("status")])?
+            .execute_stream()
+            .await?;
+        let mut fingerprint = Fingerprint::default();
+        while let Some(batch) = images.next().await {
+            let batch = batch?;
+            let column = |index: usize| {
+                datafusion::arrow::compute::cast(batch.column(index), &DataType::Utf8)
+                    .map_err(PipelineError::broken(&self.shown))
+            };
+            let (paths, hashes, statuses) = (column(0)?, column(1)?, column(2)?);
+            let (paths, hashes, statuses) = (
+                paths.as_string::<i32>(),
+                hashes.as_string::<i32>(),
+                statuses.as_string::<i32>(),
+            );
+            for row in 0..batch.num_rows() {
+                if statuses.value(row) == "ok" && hashes.is_valid(row) {
+                    fingerprint.add(paths.value(row), hashes.value(row));
                 }
             }
         }
-        Ok(DataFingerprint {
-            rows,
-            sha256: hash
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        })
+        Ok(fingerprint.finish())
     }
 }
 
@@ -238,7 +235,7 @@ fn names(schema: &SchemaRef) -> String {
         .join(", ")
 }
 
-fn feature_column(table: &Path, schema: &SchemaRef) -> Result<String, PipelineError> {
+fn feature_column(table: &PathBuf, schema: &SchemaRef) -> Result<String, PipelineError> {
     let wrong = |reason: String| PipelineError::Column {
         table: table.to_owned(),
         reason,

@@ -1,6 +1,6 @@
 //! What are the steps of a run, and what is on disk after each?
 //!
-//! A run folder holds, after [`extract`]: `manifest.parquet`, `features/` (or `descriptors/` and `patches/`, where
+//! A run folder holds, after `extract`: `manifest.parquet`, `features/` (or `descriptors/` and `patches/`, where
 //! features are visual words), `thumbnails/` and the ledger `images/`; after [`fit`]: `model.pomona`; after [`reduce`]: `reduced/` and `results.csv`; after [`report`]: `report.html`.
 //! `run.json` tells what was done so far. Everything appears whole or not at all. [`run`] does all four.
 
@@ -10,43 +10,53 @@ mod error;
 mod events;
 mod extract;
 mod extraction;
+mod extractor;
+mod fingerprint;
 mod fit;
 mod fit_from;
 mod folder;
+mod forget;
 mod input;
 mod manifest;
 mod memory;
 mod model;
+mod moments;
+mod pack;
 mod query;
 mod record;
 mod reduce;
 mod report;
+mod report_growth;
 mod report_words;
 mod results;
 mod run;
 mod self_test;
+mod started;
 mod status;
 mod why;
 mod words;
 
 pub use error::PipelineError;
 pub use events::{CodebookPass, Event, Observer, Progress, Silent};
-pub use extract::{ExtractSettings, Extracted, OnError, extract};
+pub use extract::{ExtractSettings, Extracted, OnError, Selection};
 pub use extraction::{Extraction, KeyPointExtraction, NetworkExtraction, WordsExtraction};
+pub use extractor::{
+    DEFAULT_BACKBONE, ExtractorRequest, FeatureKind, extractor_for, extractor_like,
+};
 pub use fit::{FitRequest, fit};
 pub use fit_from::{FitFrom, fit_from};
 pub use folder::{Overwrite, RunFolder};
+pub use forget::{ForgetRequest, Forgotten, forget};
 pub use input::FeatureInput;
 pub use model::{DataFingerprint, ModelFile};
+pub use pack::{PackRequest, Packed, clean, pack};
 pub use query::{QueryFormat, query};
-pub use record::{RunRecord, StageRecord};
+pub use record::{RunRecord, StageRecord, TrafficRecord};
 pub use reduce::{ReduceRequest, Reduced, reduce};
 pub use report::report;
-pub use run::{
-    Context, DEFAULT_BACKBONE, ExtractorRequest, FeatureKind, RunOutcome, RunSettings, Steps,
-    extractor_for, extractor_like, run,
-};
+pub use run::{Context, RunOutcome, RunSettings, Steps, run};
 pub use self_test::SelfTest;
+pub use started::Generation;
 pub use status::{RunStatus, status};
 pub use why::{Explanation, why};
 pub use words::{Codebook, WordFeatures, WordModel, WordSettings, WordsRecord, features_at};

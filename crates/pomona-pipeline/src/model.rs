@@ -1,15 +1,12 @@
 //! `model.pomona`: what was fitted, with everything that it needs.
 
-use std::fs;
-use std::path::Path;
-
 use pomona_learn::words::Norm;
 use pomona_learn::{Reducer, SealedFile, Section};
+use pomona_store::Place;
 use serde::{Deserialize, Serialize};
 
 use crate::error::PipelineError;
 use crate::extraction::Extraction;
-use crate::folder::write_whole;
 use crate::self_test::SelfTest;
 use crate::words::WordModel;
 
@@ -18,7 +15,8 @@ use crate::words::WordModel;
 pub struct DataFingerprint {
     /// Rows.
     pub rows: u64,
-    /// SHA-256 over path and content hash of every image, or over the files where there is no ledger; hex.
+    /// The sum, modulo 2^256, of the SHA-256 of each image's path and content hash, whatever their order; or the
+    /// SHA-256 of the files where there is no ledger; hex.
     pub sha256: String,
 }
 
@@ -55,8 +53,8 @@ impl ModelFile {
     /// Writes the model, whole or not at all.
     ///
     /// # Errors
-    /// [`PipelineError::Io`].
-    pub fn save(&self, file: &Path) -> Result<(), PipelineError> {
+    /// Those of the store.
+    pub async fn save(&self, file: &Place) -> Result<(), PipelineError> {
         let header = Header {
             pomona: env!("CARGO_PKG_VERSION").to_owned(),
             extraction: self.extraction.clone(),
@@ -86,17 +84,17 @@ impl ModelFile {
                 .insert(name.to_owned(), Section::F32(values.clone()));
         }
         let bytes = sealed.to_bytes().map_err(PipelineError::broken(file))?;
-        write_whole(file, |out| out.write_all(&bytes))
+        Ok(file.write(bytes).await?)
     }
 
     /// Reads a model and checks its seal, and that its test features still give their components.
     ///
     /// # Errors
     /// [`PipelineError::Model`] and [`PipelineError::SelfTest`].
-    pub fn load(file: &Path) -> Result<Self, PipelineError> {
-        let bytes = fs::read(file).map_err(PipelineError::io(file))?;
+    pub async fn load(file: &Place) -> Result<Self, PipelineError> {
+        let bytes = file.read().await?;
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| PipelineError::Model {
-            model: file.to_owned(),
+            model: file.shown(),
             source,
         };
         let sealed = SealedFile::from_bytes(&bytes).map_err(|error| unusable(error.into()))?;
@@ -135,7 +133,9 @@ impl ModelFile {
             data: header.data,
             seed: header.seed,
         };
-        model.self_test.check_reducer(&model.reducer, file)?;
+        model
+            .self_test
+            .check_reducer(&model.reducer, &file.shown())?;
         Ok(model)
     }
 }

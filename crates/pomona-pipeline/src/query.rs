@@ -11,6 +11,7 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{DataFrame, col, lit};
 use futures::StreamExt;
 use pomona_engine::{EngineError, Grouping, ParquetTable, Status};
+use pomona_store::Place;
 
 use crate::error::PipelineError;
 use crate::folder::{RunFolder, TABLES};
@@ -34,11 +35,18 @@ pub(crate) async fn table(
     folder: &RunFolder,
     name: &str,
 ) -> Result<Option<DataFrame>, PipelineError> {
-    let files = folder.table(name)?;
+    over(context, &folder.table(name).await?).await
+}
+
+/// A table over some files, or none where there are none.
+pub(crate) async fn over(
+    context: &Context,
+    files: &[Place],
+) -> Result<Option<DataFrame>, PipelineError> {
     if files.is_empty() {
         return Ok(None);
     }
-    let table = ParquetTable::open(&context.session, &files, Grouping::AtMost(4)).await?;
+    let table = ParquetTable::open(&context.session, files, Grouping::AtMost(4)).await?;
     Ok(Some(context.session.read_table(Arc::new(table))?))
 }
 
@@ -98,7 +106,7 @@ pub async fn query(
     out: &mut dyn Write,
 ) -> Result<(), PipelineError> {
     for name in TABLES {
-        let files = folder.table(name)?;
+        let files = folder.table(name).await?;
         if !files.is_empty() {
             let table = ParquetTable::open(&context.session, &files, Grouping::AtMost(4)).await?;
             context.session.deregister_table(name)?;

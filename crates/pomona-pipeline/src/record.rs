@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use pomona_store::TrafficReading;
 use serde::{Deserialize, Serialize};
 
+use crate::started::Generation;
 use crate::words::WordsRecord;
 
 /// What was done so far in a run folder.
@@ -37,9 +39,58 @@ pub struct RunRecord {
     /// Share of the variance that each component explains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub explained_variance_ratio: Vec<f64>,
+    /// How the run grew, where it did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generations: Vec<Generation>,
+    /// What went over the network, by bucket or host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<TrafficRecord>,
     /// Sentences that a person should read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// What went over the network to one bucket or host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrafficRecord {
+    /// The bucket or host.
+    pub place: String,
+    /// Requests sent, those included that were sent again.
+    pub requests: u64,
+    /// Requests that failed in a way that may pass.
+    pub failed: u64,
+    /// Of those, the ones refused because there were too many.
+    pub throttled: u64,
+    /// Bytes of answers.
+    pub bytes_read: u64,
+    /// Bytes of objects sent.
+    pub bytes_written: u64,
+    /// Seconds that requests took, added up over all of them.
+    pub waited_secs: f64,
+    /// Most requests in flight at once.
+    pub most_in_flight: u64,
+    /// Seconds since the place was opened, and requests allowed at once from then on.
+    pub limits: Vec<(f64, usize)>,
+}
+
+impl TrafficRecord {
+    pub(crate) fn of(place: String, reading: TrafficReading) -> Self {
+        Self {
+            place,
+            requests: reading.requests,
+            failed: reading.failed,
+            throttled: reading.throttled,
+            bytes_read: reading.bytes_read,
+            bytes_written: reading.bytes_written,
+            waited_secs: reading.waited_secs,
+            most_in_flight: reading.most_in_flight,
+            limits: reading
+                .limits
+                .iter()
+                .map(|at| (at.seconds, at.limit))
+                .collect(),
+        }
+    }
 }
 
 /// One stage of a run.

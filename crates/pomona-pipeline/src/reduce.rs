@@ -1,22 +1,19 @@
 //! Features and a model to components.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::prelude::col;
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use pomona_engine::{
-    EngineError, Grouping, ListTable, ParquetTable, ShardDone, ShardFiles, ShardWrite,
-    reduce_function,
+    Grouping, ListTable, ParquetTable, ShardDone, ShardFiles, ShardWrite, reduce_function,
 };
+use pomona_store::Place;
 
 use crate::error::PipelineError;
 use crate::events::Event;
 use crate::extraction::Extraction;
-use crate::folder::parquet_files;
+use crate::folder::{parquet_files, shard_number};
 use crate::input::FeatureInput;
 use crate::model::ModelFile;
 use crate::results;
@@ -30,16 +27,18 @@ pub struct ReduceRequest<'a> {
     /// The model.
     pub model: &'a ModelFile,
     /// Folder for `reduced/` and `results.csv`.
-    pub out: &'a Path,
+    pub out: &'a Place,
     /// Folder for one CSV file an image, where that is wanted.
-    pub per_image_csv: Option<&'a Path>,
+    pub per_image_csv: Option<&'a Place>,
+    /// Whether the components that are there already are of this very model: then only what is missing is made.
+    pub keeps: bool,
 }
 
 /// What a reduction wrote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reduced {
     /// `results.csv`
-    pub csv: PathBuf,
+    pub csv: Place,
     /// Rows in it.
     pub rows: u64,
     /// Seconds for `reduced/`.
@@ -76,8 +75,9 @@ pub async fn reduce(
             got: format!("{got} values"),
         });
     }
-    clear_reduced(out)?;
-    std::fs::create_dir_all(out).map_err(PipelineError::io(out))?;
+    if !request.keeps {
+        clear_reduced(out).await?;
+    }
     let rows = context
         .until_cancelled(write_shards(context, request))
         .await?;
@@ -117,13 +117,10 @@ pub async fn reduce(
 }
 
 /// Removes what an earlier reduction left: a file fewer than before must not leave the old one among the new.
-fn clear_reduced(out: &Path) -> Result<(), PipelineError> {
-    let csv = out.join("results.csv");
-    let old = parquet_files(&out.join("reduced"))?;
-    for file in old.iter().chain(csv.exists().then_some(&csv)) {
-        std::fs::remove_file(file).map_err(PipelineError::io(file))?;
-    }
-    Ok(())
+pub(crate) async fn clear_reduced(out: &Place) -> Result<(), PipelineError> {
+    let mut old = parquet_files(&out.join("reduced")).await?;
+    old.push(out.join("results.csv"));
+    Ok(Place::delete_all(&old).await?)
 }
 
 async fn write_shards(
@@ -133,18 +130,30 @@ async fn write_shards(
     let ReduceRequest {
         input, model, out, ..
     } = request;
-    let store: Arc<dyn ObjectStore> =
-        Arc::new(LocalFileSystem::new_with_prefix(out).map_err(EngineError::from)?);
+    let store = out.below();
     let reducer = Arc::new(model.reducer.clone());
     let metadata = model
         .extraction
         .as_ref()
         .map_or_else(BTreeMap::new, Extraction::metadata);
-    let indices: Vec<u32> = (0..u32::try_from(input.files.len()).unwrap_or(u32::MAX)).collect();
+    // A shard of a run keeps its number; other programs' files are numbered as they come.
+    let numbered = (0..).zip(&input.files).map(|(place, file)| {
+        let number = input.run.as_ref().and_then(|_| shard_number(file));
+        (number.unwrap_or(place), file.clone())
+    });
+    let there: HashSet<u32> = if request.keeps {
+        let files = parquet_files(&out.join("reduced")).await?;
+        files.iter().filter_map(shard_number).collect()
+    } else {
+        HashSet::new()
+    };
+    let (indices, files): (Vec<u32>, Vec<Place>) = numbered
+        .filter(|(number, _)| !there.contains(number))
+        .unzip();
     // All partitions of a plan run at once: a few at a time bound the memory.
     let at_once = context.workers.max(1) * 2;
     let mut reduced = 0;
-    for (files, indices) in input.files.chunks(at_once).zip(indices.chunks(at_once)) {
+    for (files, indices) in files.chunks(at_once).zip(indices.chunks(at_once)) {
         let table = ParquetTable::open(&context.session, files, Grouping::FileEach).await?;
         let rows = context.session.read_table(Arc::new(table))?.select(vec![
             col("path"),
@@ -181,10 +190,10 @@ async fn write_shards(
 /// The table of components below `out`.
 pub(crate) async fn reduced_table(
     context: &Context,
-    out: &Path,
+    out: &Place,
     grouping: Grouping,
 ) -> Result<Arc<ParquetTable>, PipelineError> {
-    let files = parquet_files(&out.join("reduced"))?;
+    let files = parquet_files(&out.join("reduced")).await?;
     Ok(Arc::new(
         ParquetTable::open(&context.session, &files, grouping).await?,
     ))

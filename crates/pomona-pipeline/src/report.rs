@@ -1,7 +1,6 @@
 //! `report.html`, from what the run folder holds.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use datafusion::arrow::array::{Array, AsArray};
@@ -11,12 +10,15 @@ use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::prelude::{case, col, lit};
 use pomona_engine::{FloatRows, Status};
 use pomona_report::{Failure, LabelCount, ReportData, ScatterPoint, Stage};
+use pomona_store::Place;
 
 use crate::error::PipelineError;
 use crate::events::Event;
-use crate::folder::{RunFolder, write_whole};
+use crate::folder::RunFolder;
 use crate::model::ModelFile;
 use crate::query::{counts_by_status, table, texts};
+use crate::record::RunRecord;
+use crate::report_growth;
 use crate::report_words;
 use crate::run::Context;
 
@@ -33,15 +35,25 @@ const UNLABELLED: &str = "(no label)";
 ///
 /// # Errors
 /// Those of reading the folder, and [`PipelineError::Report`].
-pub async fn report(context: &Context, folder: &RunFolder) -> Result<PathBuf, PipelineError> {
+pub async fn report(context: &Context, folder: &RunFolder) -> Result<Place, PipelineError> {
+    let record = folder.record().await?;
+    report_of(context, folder, record).await
+}
+
+/// The same with the record that `run.json` will be.
+pub(crate) async fn report_of(
+    context: &Context,
+    folder: &RunFolder,
+    record: RunRecord,
+) -> Result<Place, PipelineError> {
     let started = Instant::now();
     context
         .observer
         .event(&Event::StageStarted { stage: "report" });
-    let data = collect(context, folder).await?;
+    let data = collect(context, folder, record).await?;
     let html = pomona_report::render(&data)?;
     let file = folder.report();
-    write_whole(&file, |out| out.write_all(html.as_bytes()))?;
+    file.write(html).await?;
     context.observer.event(&Event::StageFinished {
         stage: "report",
         seconds: started.elapsed().as_secs_f64(),
@@ -50,8 +62,11 @@ pub async fn report(context: &Context, folder: &RunFolder) -> Result<PathBuf, Pi
     Ok(file)
 }
 
-async fn collect(context: &Context, folder: &RunFolder) -> Result<ReportData, PipelineError> {
-    let record = folder.record()?;
+async fn collect(
+    context: &Context,
+    folder: &RunFolder,
+    record: RunRecord,
+) -> Result<ReportData, PipelineError> {
     let counts = counts_by_status(context, folder).await?;
     let statuses = Status::ALL
         .iter()
@@ -72,17 +87,14 @@ async fn collect(context: &Context, folder: &RunFolder) -> Result<ReportData, Pi
         .map(|(index, label)| (label.label.clone(), index))
         .collect();
     let scatter = scatter(context, folder, &index, &mut labels).await?;
-    let model = folder
-        .model()
-        .is_file()
-        .then(|| ModelFile::load(&folder.model()))
-        .transpose()?;
+    let model = if folder.model().is_file().await? {
+        Some(ModelFile::load(&folder.model()).await?)
+    } else {
+        None
+    };
     let words = report_words::collect(context, folder, record.words, model.as_ref(), ok).await?;
     let reducer = model.map(|model| model.reducer);
-    let name = folder
-        .path()
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
+    let name = Some(folder.place().name()).filter(|name| !name.is_empty());
     let mut settings: Vec<(String, String)> = record
         .backbone
         .iter()
@@ -97,6 +109,8 @@ async fn collect(context: &Context, folder: &RunFolder) -> Result<ReportData, Pi
         };
         settings.push(("reduction".to_owned(), convention.to_owned()));
     }
+    let growth = report_growth::growth(&record.generations);
+    let storage = report_growth::storage(&record.traffic);
     Ok(ReportData {
         title: name.unwrap_or_else(|| "Run".to_owned()),
         source: record.source,
@@ -127,6 +141,8 @@ async fn collect(context: &Context, folder: &RunFolder) -> Result<ReportData, Pi
         notes: record.notes,
         words,
         quality: None,
+        growth,
+        storage,
     })
 }
 

@@ -1,7 +1,6 @@
 //! `results.csv`, and one CSV file an image.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use datafusion::arrow::array::{Array, AsArray};
@@ -10,20 +9,23 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::prelude::col;
 use futures::StreamExt;
 use pomona_engine::{FloatRows, Grouping};
+use pomona_store::Place;
 
 use crate::error::PipelineError;
-use crate::folder::write_whole;
 use crate::model::ModelFile;
 use crate::reduce::reduced_table;
 use crate::run::Context;
 
+/// Text that is written at once.
+const TEXT_BYTES: usize = 1 << 20;
+
 /// Writes the components below `out`, sorted by path, to `csv`, and where asked to one file an image.
 pub(crate) async fn write(
     context: &Context,
-    out: &Path,
+    out: &Place,
     model: &ModelFile,
-    csv: &Path,
-    per_image: Option<&Path>,
+    csv: &Place,
+    per_image: Option<&Place>,
 ) -> Result<u64, PipelineError> {
     let table = reduced_table(context, out, Grouping::AtMost(4)).await?;
     let mut sorted = context
@@ -38,129 +40,87 @@ pub(crate) async fn write(
         .map(|number| format!("pc_{number}"))
         .collect();
     let mut per_image = per_image.map(|folder| PerImage {
-        folder: folder.to_owned(),
+        folder: folder.clone(),
         header: header.join(","),
         names: HashSet::new(),
     });
+    let shown = csv.shown();
+    let failed = |error: csv::Error| PipelineError::io(&shown)(error.into());
+    // The sorted rows arrive one batch after the other; the file appears when all of them are in it.
+    let mut file = csv.writer();
+    let mut text = csv::Writer::from_writer(Vec::new());
+    text.write_record(
+        ["path", "label"]
+            .into_iter()
+            .chain(header.iter().map(String::as_str)),
+    )
+    .map_err(failed)?;
     let mut rows = 0;
-    // The sorted rows arrive one batch after the other; the file is written on the way and renamed at the end.
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(2);
-    let writer = {
-        let csv = csv.to_owned();
-        tokio::task::spawn_blocking(move || {
-            write_whole(&csv, |file| {
-                let mut file = csv::Writer::from_writer(file);
-                file.write_field("path")?;
-                file.write_field("label")?;
-                file.write_record(&header)?;
-                let mut ended = false;
-                let mut text = String::new();
-                while let Some(batch) = receiver.blocking_recv() {
-                    let Batch {
-                        paths,
-                        labels,
-                        values,
-                        columns,
-                    } = batch;
-                    ended = columns == 0;
-                    for ((path, label), row) in
-                        paths.iter().zip(&labels).zip(values.chunks(columns.max(1)))
-                    {
-                        file.write_field(path)?;
-                        file.write_field(label)?;
-                        for value in row {
-                            text.clear();
-                            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{value}"));
-                            file.write_field(&text)?;
-                        }
-                        file.write_record(None::<&[u8]>)?;
-                    }
-                }
-                if !ended {
-                    return Err(std::io::Error::other("the table of components broke off"));
-                }
-                file.flush()
-            })
-        })
-    };
+    let mut number = String::new();
     while let Some(batch) = sorted.next().await {
         let batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }
-        let text = |index: usize| cast(batch.column(index), &DataType::Utf8);
+        let column = |index: usize| cast(batch.column(index), &DataType::Utf8);
         let (paths, labels) = (
-            text(0).map_err(PipelineError::broken(out))?,
-            text(1).map_err(PipelineError::broken(out))?,
+            column(0).map_err(PipelineError::broken(out))?,
+            column(1).map_err(PipelineError::broken(out))?,
         );
-        let owned = |column: &dyn Array| -> Vec<String> {
-            column
-                .as_string::<i32>()
-                .iter()
-                .map(|text| text.unwrap_or_default().to_owned())
-                .collect()
-        };
+        let (paths, labels) = (paths.as_string::<i32>(), labels.as_string::<i32>());
         let values = FloatRows::read("results", batch.column(2), Some(components))?;
-        let batch = Batch {
-            paths: owned(paths.as_ref()),
-            labels: owned(labels.as_ref()),
-            values: values.values().to_vec(),
-            columns: components,
-        };
-        if let Some(per_image) = &mut per_image {
-            for (path, row) in batch.paths.iter().zip(batch.values.chunks(components)) {
-                per_image.write(path, row)?;
+        for (row, values) in values.values().chunks(components.max(1)).enumerate() {
+            let label = if labels.is_valid(row) {
+                labels.value(row)
+            } else {
+                ""
+            };
+            text.write_field(paths.value(row)).map_err(failed)?;
+            text.write_field(label).map_err(failed)?;
+            for value in values {
+                number.clear();
+                let _ = std::fmt::Write::write_fmt(&mut number, format_args!("{value}"));
+                text.write_field(&number).map_err(failed)?;
+            }
+            text.write_record(None::<&[u8]>).map_err(failed)?;
+            if let Some(per_image) = &mut per_image {
+                per_image.write(paths.value(row), values).await?;
             }
         }
-        rows += batch.paths.len() as u64;
-        if sender.send(batch).await.is_err() {
-            break;
+        rows += batch.num_rows() as u64;
+        if text.get_ref().len() > TEXT_BYTES {
+            file.write(taken(text).map_err(failed)?).await?;
+            text = csv::Writer::from_writer(Vec::new());
         }
     }
-    // An empty batch says that the table is whole; a sender that is only dropped says that it is not.
-    let _ = sender.send(Batch::default()).await;
-    drop(sender);
-    writer
-        .await
-        .map_err(|error| pomona_engine::EngineError::Threads(Box::new(error)))??;
+    file.write(taken(text).map_err(failed)?).await?;
+    file.finish().await?;
     Ok(rows)
 }
 
-#[derive(Default)]
-struct Batch {
-    paths: Vec<String>,
-    labels: Vec<String>,
-    values: Vec<f32>,
-    columns: usize,
+fn taken(text: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
+    text.into_inner()
+        .map_err(|error| csv::Error::from(error.into_error()))
 }
 
 /// `Reduced Features/<folder of the image>/<name of the image>_reduced_features.csv`
 struct PerImage {
-    folder: PathBuf,
+    folder: Place,
     header: String,
     names: HashSet<PathBuf>,
 }
 
 impl PerImage {
-    fn write(&mut self, path: &str, row: &[f32]) -> Result<(), PipelineError> {
+    async fn write(&mut self, path: &str, row: &[f32]) -> Result<(), PipelineError> {
         let below = self.place(path)?;
         let values: Vec<String> = row.iter().map(f32::to_string).collect();
-        let file = self.folder.join("Reduced Features").join(below);
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent).map_err(PipelineError::io(parent))?;
-        }
-        // A million small files: renamed whole, but not synced one by one.
-        let temporary = file.with_extension("csv.tmp");
-        fs::write(
-            &temporary,
-            format!("{}\n{}\n", self.header, values.join(",")),
-        )
-        .and_then(|()| fs::rename(&temporary, &file))
-        .map_err(PipelineError::io(&file))
+        let text = format!("{}\n{}\n", self.header, values.join(","));
+        let file = self.folder.join("Reduced Features").join(&below);
+        Ok(file.write(text).await?)
     }
 
     /// Where the file of the image at `path` goes, below the folder.
-    fn place(&mut self, path: &str) -> Result<PathBuf, PipelineError> {
+    fn place(&mut self, path: &str) -> Result<String, PipelineError> {
         let image = Path::new(path);
         let is_inside = image
             .components()
@@ -181,7 +141,7 @@ impl PerImage {
             place = named(image.file_name().unwrap_or(stem));
             self.names.insert(place.clone());
         }
-        Ok(place)
+        Ok(place.to_string_lossy().into_owned())
     }
 }
 
@@ -192,18 +152,18 @@ mod tests {
     #[test]
     fn a_place_per_image_never_leaves_the_folder_and_never_repeats() {
         let mut per_image = PerImage {
-            folder: PathBuf::new(),
+            folder: Place::of_path(Path::new(".")).unwrap(),
             header: String::new(),
             names: HashSet::new(),
         };
         let mut place = |path: &str| per_image.place(path);
         assert_eq!(
             place("Test/Kiwi/3_100.jpg").unwrap(),
-            Path::new("Test/Kiwi/3_100_reduced_features.csv")
+            "Test/Kiwi/3_100_reduced_features.csv"
         );
         assert_eq!(
             place("Test/Kiwi/3_100.png").unwrap(),
-            Path::new("Test/Kiwi/3_100.png_reduced_features.csv")
+            "Test/Kiwi/3_100.png_reduced_features.csv"
         );
         for outside in ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", ""] {
             assert!(

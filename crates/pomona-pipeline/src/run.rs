@@ -2,36 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::execution::context::SessionContext;
-use pomona_engine::{Extractor, Handling, ImageSource, Runtimes, SessionLimits, embedded_session};
-use pomona_image::{Limits, Preparation};
-use pomona_learn::FitSettings;
-use pomona_vision::orb::OrbSettings;
-use pomona_vision::{Backbone, Engine, Network, NetworkOptions};
+use pomona_engine::{Extractor, ImageSource, Runtimes, SessionLimits, embedded_session};
+use pomona_learn::{Drift, FitSettings};
+use pomona_store::{Place, StoreSettings, Stores};
 use tokio_util::sync::CancellationToken;
 
-use crate::assets::{AssetError, EngineChoice, choose_engine, open_backbone};
 use crate::error::PipelineError;
 use crate::events::{Event, Observer};
 use crate::extract::{ExtractSettings, Extracted, extract, features_stage};
-use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
+use crate::extraction::KeyPointExtraction;
+use crate::extractor::{ExtractorRequest, extractor_for};
 use crate::fit::{FitRequest, fit};
-use crate::folder::RunFolder;
+use crate::folder::{RunFolder, shard_number};
 use crate::input::FeatureInput;
 use crate::model::ModelFile;
-use crate::record::{RunRecord, now};
-use crate::reduce::{ReduceRequest, reduce};
-use crate::report::report;
-use crate::words::{self, Codebook, WordSettings};
-
-/// Pixels that the side of a thumbnail has at most.
-const THUMBNAIL_PX: u32 = 56;
-/// The same where key points are drawn over it.
-const KEYPOINT_THUMBNAIL_PX: u32 = 160;
+use crate::moments;
+use crate::record::{RunRecord, TrafficRecord, now};
+use crate::reduce::{ReduceRequest, clear_reduced, reduce};
+use crate::report::report_of;
+use crate::started::Started;
+use crate::words::{self, Codebook, WordFeatures, WordSettings};
 
 /// What every step needs.
 pub struct Context {
@@ -39,6 +33,8 @@ pub struct Context {
     pub session: SessionContext,
     /// The threads that drive it.
     pub runtimes: Runtimes,
+    /// Where places are opened.
+    pub stores: Stores,
     /// Images worked on at once.
     pub workers: usize,
     /// Who is told what happens.
@@ -51,12 +47,18 @@ impl Context {
     /// Starts the threads and the session.
     ///
     /// # Errors
-    /// Those of the engine.
-    pub fn start(workers: usize, observer: Arc<dyn Observer>) -> Result<Self, PipelineError> {
+    /// Those of the engine, and of the stores' settings.
+    pub fn start(
+        workers: usize,
+        stores: StoreSettings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, PipelineError> {
         let workers = workers.max(1);
+        let runtimes = Runtimes::start(workers)?;
         Ok(Self {
             session: embedded_session(SessionLimits::default())?,
-            runtimes: Runtimes::start(workers)?,
+            stores: Stores::new(stores, runtimes.fetch()?)?,
+            runtimes,
             workers,
             observer,
             cancel: CancellationToken::new(),
@@ -75,228 +77,12 @@ impl Context {
         }
     }
 
-    fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         self.observer.event(&Event::Note {
             text: text.to_owned(),
         });
     }
 }
-
-/// What features are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeatureKind {
-    /// Values of a network.
-    Network,
-    /// Weights of visual words, made of ORB key points.
-    Orb,
-}
-
-/// How images become features, as a person asks for it.
-#[derive(Debug, Clone, Default)]
-pub struct ExtractorRequest {
-    /// What features are; as the model says, or of a network, where it is not asked for.
-    pub features: Option<FeatureKind>,
-    /// Key points wanted of an image.
-    pub keypoints: Option<usize>,
-    /// Name or file of the network.
-    pub backbone: Option<String>,
-    /// The tensor to cut it at, and its preprocessing.
-    pub network: NetworkOptions,
-    /// The inference engine.
-    pub engine: EngineChoice,
-    /// The ONNX Runtime library.
-    pub library: Option<PathBuf>,
-    /// Steps between decoding and resizing.
-    pub preparation: Option<Preparation>,
-    /// What an image may cost.
-    pub limits: Limits,
-}
-
-/// Opens the network and its engine; with a `model`, those that it was fitted with, and runs its self-test.
-///
-/// # Errors
-/// [`PipelineError::Asset`], [`PipelineError::Mismatch`] where the request contradicts the model, and
-/// [`PipelineError::SelfTest`].
-pub fn extractor_for(
-    context: &Context,
-    request: &ExtractorRequest,
-    model: Option<(&ModelFile, &Path)>,
-) -> Result<(Arc<Extractor>, Vec<String>), PipelineError> {
-    let fitted = model.and_then(|(model, file)| Some((model.extraction.as_ref()?, model, file)));
-    if let (Some((_, file)), None) = (model, &fitted) {
-        return Err(PipelineError::Model {
-            model: file.to_owned(),
-            source: "it was fitted on features of another program: it says nothing of how images become features"
-                .into(),
-        });
-    }
-    let preparation = match (&request.preparation, fitted) {
-        (Some(asked), _) => asked.clone(),
-        (None, Some((extraction, _, file))) => extraction.preparation(file)?,
-        (None, None) => Preparation::default(),
-    };
-    let extraction = fitted.map(|(extraction, ..)| extraction);
-    let (extractor, notes) = make_extractor(context, request, extraction, preparation)?;
-    for text in &notes {
-        context.note(text);
-    }
-    if let Some((extraction, model, file)) = fitted {
-        match extraction {
-            Extraction::Network(_) => {
-                let opened = NetworkExtraction::of(&extractor).map(Extraction::Network);
-                if let Some(opened) = opened {
-                    extraction.check_same(&opened)?;
-                }
-            }
-            Extraction::Words(words) => {
-                if let Some(opened) = KeyPointExtraction::of(&extractor) {
-                    words.keypoints.check_same(&opened)?;
-                }
-            }
-        }
-        model
-            .self_test
-            .check_extractor(&extractor, model.words.as_ref(), file)?;
-    }
-    Ok((Arc::new(extractor), notes))
-}
-
-/// Opens the network and its engine, or the detector, as some features say that they were made.
-///
-/// # Errors
-/// As [`extractor_for`].
-pub fn extractor_like(
-    context: &Context,
-    request: &ExtractorRequest,
-    extraction: &Extraction,
-) -> Result<Arc<Extractor>, PipelineError> {
-    let preparation = extraction.preparation(Path::new("the features"))?;
-    let (extractor, _) = make_extractor(context, request, Some(extraction), preparation)?;
-    if let Some(opened) = NetworkExtraction::of(&extractor) {
-        extraction.check_same(&Extraction::Network(opened))?;
-    }
-    Ok(Arc::new(extractor))
-}
-
-fn make_extractor(
-    context: &Context,
-    request: &ExtractorRequest,
-    fitted: Option<&Extraction>,
-    preparation: Preparation,
-) -> Result<(Extractor, Vec<String>), PipelineError> {
-    let handling = |thumbnail_px| Handling {
-        preparation: preparation.clone(),
-        limits: request.limits,
-        thumbnail_px,
-        workers: context.workers,
-    };
-    let kind = match (request.features, fitted) {
-        (asked, Some(Extraction::Words(words))) => {
-            if asked == Some(FeatureKind::Network) || request.backbone.is_some() {
-                return Err(another_kind(Extraction::kind(&Extraction::Words(
-                    words.clone(),
-                ))));
-            }
-            FeatureKind::Orb
-        }
-        (Some(FeatureKind::Orb), Some(extraction)) => return Err(another_kind(extraction.kind())),
-        (asked, _) => asked.unwrap_or(FeatureKind::Network),
-    };
-    if kind == FeatureKind::Orb {
-        let mut settings = match fitted {
-            Some(Extraction::Words(words)) => words.keypoints.orb,
-            _ => OrbSettings::default(),
-        };
-        if let Some(keypoints) = request.keypoints {
-            settings.features = keypoints;
-        }
-        let extractor = Extractor::orb(settings, handling(KEYPOINT_THUMBNAIL_PX))?;
-        return Ok((extractor, Vec::new()));
-    }
-    let (opened, engine) = open(
-        request,
-        fitted.and_then(|extraction| match extraction {
-            Extraction::Network(network) => Some(network),
-            Extraction::Words(_) => None,
-        }),
-    );
-    let (network, reference) = opened?;
-    let mut notes: Vec<String> = network.warnings().to_vec();
-    let (engine, fallback) = engine?;
-    notes.extend(fallback);
-    let backbone = Backbone::new(network, engine, context.workers);
-    let extractor = Extractor::network(backbone, reference, handling(THUMBNAIL_PX))?;
-    Ok((extractor, notes))
-}
-
-fn another_kind(kind: &str) -> PipelineError {
-    PipelineError::Mismatch {
-        what: "the features are of another kind (--features, --backbone)",
-        expected: kind.to_owned(),
-        got: "something else".to_owned(),
-    }
-}
-
-/// A network, and how it can be asked for again: its name, or its file's absolute path.
-type Opened = Result<(Network, String), PipelineError>;
-/// An engine, and why it is not the one preferred.
-type Chosen = Result<(Arc<dyn Engine>, Option<String>), AssetError>;
-
-/// The network and the engine. Both read and hash large files, so they do it side by side.
-fn open(request: &ExtractorRequest, fitted: Option<&NetworkExtraction>) -> (Opened, Chosen) {
-    std::thread::scope(|scope| {
-        let choose = || choose_engine(request.engine, request.library.as_deref());
-        let choosing = std::thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn_scoped(scope, choose);
-        let opened = open_network(request, fitted);
-        let chosen = match choosing {
-            // The thread's panic was told by the hook; the engine is tried once more here.
-            Ok(choosing) => choosing.join().unwrap_or_else(|_| choose()),
-            Err(_) => choose(),
-        };
-        (opened, chosen)
-    })
-}
-
-fn open_network(request: &ExtractorRequest, fitted: Option<&NetworkExtraction>) -> Opened {
-    let asked = request.backbone.as_deref();
-    let name = asked
-        .or(fitted.map(|extraction| extraction.backbone_reference.as_str()))
-        .unwrap_or(DEFAULT_BACKBONE);
-    let reference = match std::fs::canonicalize(name) {
-        Ok(file) if file.is_file() => file.display().to_string(),
-        _ => name.to_owned(),
-    };
-    let is_plain = request.network == NetworkOptions::default();
-    if let (Some(extraction), true) = (fitted, is_plain) {
-        // As it was fitted: the layer and the preprocessing may have been asked for then.
-        let as_fitted = NetworkOptions {
-            layer: Some(extraction.layer.clone()),
-            preprocessing: Some(extraction.preprocessing.clone()),
-        };
-        let options = if name == DEFAULT_BACKBONE {
-            &request.network
-        } else {
-            &as_fitted
-        };
-        match open_backbone(name, options) {
-            Ok(network) if network.hash() == extraction.backbone_sha256 => {
-                return Ok((network, reference));
-            }
-            // Another network, which the caller tells as such.
-            Ok(_) | Err(AssetError::Vision(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if name == DEFAULT_BACKBONE {
-            return Ok((open_backbone(name, &as_fitted)?, reference));
-        }
-    }
-    Ok((open_backbone(name, &request.network)?, reference))
-}
-
-/// The network inside the program.
-pub const DEFAULT_BACKBONE: &str = "efficientnet_lite0";
 
 /// What the main job is told.
 #[derive(Debug, Clone)]
@@ -312,11 +98,15 @@ pub struct RunSettings {
     /// Whether words are summed up by label too.
     pub by_label: bool,
     /// A fitted model to use instead of fitting one.
-    pub model: Option<PathBuf>,
+    pub model: Option<Place>,
+    /// Whether a model that the run has already is fitted anew.
+    pub refit: bool,
     /// Folder for one CSV file an image, where that is wanted.
-    pub per_image_csv: Option<PathBuf>,
+    pub per_image_csv: Option<Place>,
     /// The options as the person gave them, for `run.json` and the report.
     pub shown: BTreeMap<String, String>,
+    /// The command that all of this came from, word by word, for `started.json`.
+    pub command: Vec<String>,
 }
 
 /// Which steps to do.
@@ -337,7 +127,8 @@ pub struct RunOutcome {
     pub record: RunRecord,
 }
 
-/// Extracts, and where all steps are asked for fits (or takes the model given), reduces and reports.
+/// Extracts, and where all steps are asked for fits (or takes the model given, or the one that the run has), reduces
+/// and reports. Lets other processes into the folder at the end, however it ends.
 ///
 /// # Errors
 /// Those of the steps.
@@ -349,19 +140,45 @@ pub async fn run(
     folder: &RunFolder,
     steps: Steps,
 ) -> Result<RunOutcome, PipelineError> {
-    let model = match &settings.model {
-        Some(file) => Some((ModelFile::load(file)?, file.as_path())),
+    let outcome = carry_out(context, source, request, settings, folder, steps).await;
+    folder.release().await;
+    outcome
+}
+
+/// What the steps after the extraction share.
+struct Job<'a> {
+    context: &'a Context,
+    settings: &'a RunSettings,
+    folder: &'a RunFolder,
+    extractor: &'a Arc<Extractor>,
+    extracted: &'a Extracted,
+    /// A model of another run, to be used.
+    given: Option<ModelFile>,
+    /// What the model is, or would be, fitted with.
+    fitted_with: BTreeMap<String, String>,
+}
+
+async fn carry_out(
+    context: &Context,
+    source: &ImageSource,
+    request: &ExtractorRequest,
+    settings: &RunSettings,
+    folder: &RunFolder,
+    steps: Steps,
+) -> Result<RunOutcome, PipelineError> {
+    let given = match &settings.model {
+        Some(file) => Some((ModelFile::load(file).await?, file.shown())),
         None => None,
     };
     let (extractor, notes) = extractor_for(
         context,
         request,
-        model.as_ref().map(|(model, file)| (model, *file)),
+        given.as_ref().map(|(model, file)| (model, file.as_path())),
     )?;
     let mut record = RunRecord {
         pomona: env!("CARGO_PKG_VERSION").to_owned(),
         started: now(),
-        source: source.root().display().to_string(),
+        source: source.place().to_string(),
         backbone: described(&extractor),
         settings: settings.shown.clone(),
         notes,
@@ -370,8 +187,19 @@ pub async fn run(
     record
         .settings
         .insert("workers".to_owned(), context.workers.to_string());
-    folder.begin(&deciding(source, &extractor, &settings.shown))?;
-    let extracted = extract(context, source, &extractor, &settings.extract, folder).await?;
+    let fitted_with = fitted_with(settings);
+    let deciding = deciding(source, &extractor, &settings.shown);
+    let stays = (steps == Steps::All && !settings.refit).then_some(&fitted_with);
+    let started = folder.begin(&deciding, stays, &settings.command).await?;
+    let extracted = extract(
+        context,
+        source,
+        &extractor,
+        &settings.extract,
+        folder,
+        started,
+    )
+    .await?;
     record.counts.clone_from(&extracted.counts);
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());
@@ -390,84 +218,259 @@ pub async fn run(
             extracted.features_seconds,
         ),
     ]);
-    record.finished = now();
-    folder.write_record(&record)?;
-    if steps == Steps::Extract {
-        return Ok(RunOutcome { extracted, record });
-    }
-
-    let words = match KeyPointExtraction::of(&extractor) {
-        Some(keypoints) => {
-            let codebook = match &model {
-                Some((model, _)) => Codebook::of(model),
-                None => Codebook::Learn(&settings.words),
-            };
-            let words = words::words(
-                context,
-                folder,
-                &keypoints,
-                codebook,
-                settings.by_label.then_some(folder.path()),
-                folder.path(),
-            )
-            .await?;
-            if matches!(codebook, Codebook::Learn(_)) {
-                record.set_stage("codebook", words.seconds[0], words.record.keypoints);
-            }
-            record.set_stage("words", words.seconds[1], extracted.ok());
-            record.notes.extend(words.notes.iter().cloned());
-            record.words = Some(words.record.clone());
-            Some(words)
-        }
-        None => None,
+    let mut started = folder.started().await?.unwrap_or_default();
+    let job = Job {
+        context,
+        settings,
+        folder,
+        extractor: &extractor,
+        extracted: &extracted,
+        given: given.map(|(model, _)| model),
+        fitted_with,
     };
+    if steps == Steps::All {
+        after_extraction(&job, &mut started, &mut record).await?;
+    } else {
+        if extracted.is_changed {
+            // What followed from the photos as they were.
+            clear_reduced(folder.place()).await?;
+            folder.report().delete().await?;
+        }
+        remember(folder, &mut started, &extracted, None).await?;
+    }
+    tell_growth(&started, &mut record);
+    record.finished = now();
+    for (place, reading) in context.stores.traffic().await {
+        record.traffic.push(TrafficRecord::of(place, reading));
+    }
+    if steps == Steps::All {
+        let began = Instant::now();
+        report_of(context, folder, record.clone()).await?;
+        record.set_stage("report", began.elapsed().as_secs_f64(), 1);
+        record.finished = now();
+    }
+    folder.write_record(&record).await?;
+    Ok(RunOutcome { extracted, record })
+}
+
+fn tell_growth(started: &Started, record: &mut RunRecord) {
+    if started.history.len() > 1 {
+        record.generations.clone_from(&started.history);
+    }
+}
+
+/// What decides a fit, by the names of the options.
+fn fitted_with(settings: &RunSettings) -> BTreeMap<String, String> {
+    const FITTING: [&str; 11] = [
+        "model",
+        "components",
+        "scale",
+        "seed",
+        "words",
+        "distance",
+        "max-passes",
+        "tolerance",
+        "batch-rows",
+        "weighting",
+        "norm",
+    ];
+    settings
+        .shown
+        .iter()
+        .filter(|(name, _)| FITTING.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Writes down what the generation brought.
+async fn remember(
+    folder: &RunFolder,
+    started: &mut Started,
+    extracted: &Extracted,
+    drift: Option<Drift>,
+) -> Result<(), PipelineError> {
+    if !extracted.is_changed {
+        return Ok(());
+    }
+    let mut generation = extracted.generation.clone();
+    generation.drift = drift;
+    generation.forgotten = started.forgotten;
+    started.forgotten = 0;
+    started
+        .history
+        .retain(|before| before.number != generation.number);
+    started.history.push(generation);
+    folder.write_started(started).await
+}
+
+/// Fits or takes a model, reduces, and fills the record.
+async fn after_extraction(
+    job: &Job<'_>,
+    started: &mut Started,
+    record: &mut RunRecord,
+) -> Result<(), PipelineError> {
+    let Job {
+        context,
+        settings,
+        folder,
+        extractor,
+        extracted,
+        ..
+    } = job;
+    let own = own_model(job, started).await?;
+    let words = words_of(job, own.as_ref(), record).await?;
     let input = match &words {
         Some(words) => words.input.clone(),
-        None => FeatureInput::open(context, folder.path()).await?,
+        None => FeatureInput::open(context, folder.place()).await?,
     };
-    let started = Instant::now();
-    let model = match model {
-        Some((model, _)) => {
-            model.save(&folder.model())?;
-            model
+    let began = Instant::now();
+    let is_first_fit = extracted.generation.number == 0;
+    let own = match own {
+        // One of a fit whose run was stopped: its photos may have changed since.
+        Some(own) if is_first_fit && job.given.is_none() => {
+            let data = input.fingerprint(context, own.data.rows).await?;
+            (data == own.data).then_some(own)
         }
-        None => {
+        own => own,
+    };
+    let keeps = own.is_some();
+    if !keeps {
+        // Components of another model must not be taken for those of the new one.
+        clear_reduced(folder.place()).await?;
+    }
+    let model = match (own, &job.given) {
+        (Some(own), _) => own,
+        (None, Some(given)) => {
+            given.save(&folder.model()).await?;
+            given.clone()
+        }
+        (None, None) => {
             let request = FitRequest {
                 input: &input,
                 settings: settings.fit,
                 seed: settings.seed,
-                extractor: Some(&extractor),
+                extractor: Some(*extractor),
                 words: words.as_ref().map(|words| &words.model),
             };
             let (model, notes) = fit(context, &request, &folder.model()).await?;
             record.notes.extend(notes);
-            record.set_stage("fit", started.elapsed().as_secs_f64(), model.data.rows);
+            record.set_stage("fit", began.elapsed().as_secs_f64(), model.data.rows);
             model
         }
     };
+    let drift = if keeps && !is_first_fit && extracted.is_changed {
+        drift(context, folder, &model, extracted.first_shard).await?
+    } else {
+        None
+    };
+    if let Some(text) = drift.as_ref().and_then(told) {
+        context.note(&text);
+        record.notes.push(text);
+    }
+    if started.fitted.as_ref() != Some(&job.fitted_with) {
+        started.fitted = Some(job.fitted_with.clone());
+        folder.write_started(started).await?;
+    }
     record
         .explained_variance_ratio
         .clone_from(&model.reducer.explained_variance_ratio);
-    let reduced = reduce(
-        context,
-        &ReduceRequest {
+    let has_csv = folder.place().join("results.csv").is_file().await?;
+    if !(keeps && !extracted.is_changed && has_csv && settings.per_image_csv.is_none()) {
+        if keeps && extracted.is_changed {
+            let mut again = folder.table("reduced").await?;
+            again.retain(|file| {
+                shard_number(file).is_some_and(|shard| shard >= extracted.first_shard)
+            });
+            Place::delete_all(&again).await?;
+        }
+        let request = ReduceRequest {
             input: &input,
             model: &model,
-            out: folder.path(),
-            per_image_csv: settings.per_image_csv.as_deref(),
-        },
+            out: folder.place(),
+            per_image_csv: settings.per_image_csv.as_ref(),
+            keeps,
+        };
+        let reduced = reduce(context, &request).await?;
+        record.set_stage("reduce", reduced.reduce_seconds, reduced.rows);
+        record.set_stage("write", reduced.write_seconds, reduced.rows);
+    }
+    remember(folder, started, extracted, drift).await
+}
+
+/// The model that the run has, where it is to stay.
+async fn own_model(job: &Job<'_>, started: &Started) -> Result<Option<ModelFile>, PipelineError> {
+    let is_asked_for = !job.settings.refit
+        && started.fitted.as_ref() == Some(&job.fitted_with)
+        && job.folder.model().is_file().await?;
+    if !is_asked_for {
+        return Ok(None);
+    }
+    let own = ModelFile::load(&job.folder.model()).await?;
+    Ok(Some(own).filter(|own| job.given.as_ref().is_none_or(|given| given == own)))
+}
+
+async fn words_of(
+    job: &Job<'_>,
+    own: Option<&ModelFile>,
+    record: &mut RunRecord,
+) -> Result<Option<WordFeatures>, PipelineError> {
+    let Some(keypoints) = KeyPointExtraction::of(job.extractor) else {
+        return Ok(None);
+    };
+    let folder = job.folder;
+    // In the first generation photos may have changed since a fit that was stopped: the codebook is learned again.
+    let own = own.filter(|_| job.extracted.generation.number > 0);
+    let codebook = match job.given.as_ref().or(own) {
+        Some(model) => Codebook::of(model),
+        None => Codebook::Learn(&job.settings.words),
+    };
+    let words = words::words(
+        job.context,
+        folder,
+        &keypoints,
+        codebook,
+        job.settings.by_label.then_some(folder.place()),
+        folder.place(),
     )
     .await?;
-    record.set_stage("reduce", reduced.reduce_seconds, reduced.rows);
-    record.set_stage("write", reduced.write_seconds, reduced.rows);
-    record.finished = now();
-    folder.write_record(&record)?;
-    let started = Instant::now();
-    report(context, folder).await?;
-    record.set_stage("report", started.elapsed().as_secs_f64(), 1);
-    record.finished = now();
-    folder.write_record(&record)?;
-    Ok(RunOutcome { extracted, record })
+    if matches!(codebook, Codebook::Learn(_)) {
+        record.set_stage("codebook", words.seconds[0], words.record.keypoints);
+    }
+    record.set_stage("words", words.seconds[1], job.extracted.ok());
+    record.notes.extend(words.notes.iter().cloned());
+    record.words = Some(words.record.clone());
+    Ok(Some(words))
+}
+
+/// How far the features of the newest shards lie from what the model was fitted on.
+async fn drift(
+    context: &Context,
+    folder: &RunFolder,
+    model: &ModelFile,
+    first_shard: u32,
+) -> Result<Option<Drift>, PipelineError> {
+    let mut new = folder.table("features").await?;
+    new.retain(|file| shard_number(file).is_some_and(|shard| shard >= first_shard));
+    Ok(match moments::sum(context, &new, "features").await? {
+        Some(rows) => Some(Drift::between(&rows, &model.reducer)?),
+        None => None,
+    })
+}
+
+/// A sentence, where the new photos lie further off than chance puts them.
+fn told(drift: &Drift) -> Option<String> {
+    // As the report judges.
+    const FEW: u64 = 30;
+    const FAR: f64 = 2.0;
+    const LEAST_DEVIATIONS: f64 = 0.2;
+    let times = drift.shift / drift.sampling_shift.max(f64::MIN_POSITIVE);
+    let is_far = drift.rows >= FEW && times > FAR && drift.shift >= LEAST_DEVIATIONS;
+    is_far.then(|| {
+        format!(
+            "the {} new images lie {times:.1} times further from the fitted mean than chance would put them; --refit fits the model anew",
+            drift.rows
+        )
+    })
 }
 
 /// Everything that decides what the shards of a run hold.
@@ -488,7 +491,7 @@ fn deciding(
             .into_iter()
             .map(|(name, value)| (format!("backbone {name}"), value)),
     );
-    deciding.insert("photos".to_owned(), source.root().display().to_string());
+    deciding.insert("photos".to_owned(), source.place().to_string());
     let preparation = extractor.preparation().to_string();
     if !preparation.is_empty() {
         deciding.insert("prepare".to_owned(), preparation);

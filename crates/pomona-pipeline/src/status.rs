@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::error::PipelineError;
 use crate::folder::RunFolder;
-use crate::manifest;
 use crate::query::counts_by_status;
 use crate::run::Context;
+use crate::started::Generation;
 
 /// What a run folder tells of its run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -29,6 +29,9 @@ pub struct RunStatus {
     pub stages: Vec<String>,
     /// What the run was begun with.
     pub begun_with: BTreeMap<String, String>,
+    /// How it grew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub generations: Vec<Generation>,
 }
 
 /// Looks at a run folder, finished or not.
@@ -36,12 +39,13 @@ pub struct RunStatus {
 /// # Errors
 /// [`PipelineError::Io`] and [`PipelineError::Broken`].
 pub async fn status(context: &Context, folder: &RunFolder) -> Result<RunStatus, PipelineError> {
-    let record = match folder.record() {
+    let record = match folder.record().await {
         Ok(record) => Some(record),
         Err(PipelineError::NotARun { .. }) => None,
         Err(error) => return Err(error),
     };
-    let has_manifest = folder.manifest().is_file();
+    let manifest = folder.manifest_summary(context).await?;
+    let started = folder.started().await?.unwrap_or_default();
     let stages: Vec<String> = record
         .iter()
         .flat_map(|record| record.stages.iter().map(|stage| stage.name.clone()))
@@ -50,12 +54,13 @@ pub async fn status(context: &Context, folder: &RunFolder) -> Result<RunStatus, 
         is_extracted: record.is_some(),
         is_finished: stages.iter().any(|stage| stage == "report"),
         finished: record.as_ref().map(|record| record.finished.clone()),
-        shards_done: folder.table("images")?.len(),
-        shards: has_manifest
-            .then(|| manifest::shard_count(&folder.manifest()))
-            .transpose()?,
+        shards_done: folder.table("images").await?.len(),
+        shards: manifest
+            .filter(|manifest| manifest.generation == started.generation)
+            .map(|manifest| manifest.shards as usize),
         counts: counts_by_status(context, folder).await?,
         stages,
-        begun_with: folder.begun_with()?,
+        begun_with: started.settings,
+        generations: started.history,
     })
 }

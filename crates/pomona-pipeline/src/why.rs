@@ -57,7 +57,7 @@ pub async fn why(
     let images = table(context, folder, "images")
         .await?
         .ok_or_else(|| PipelineError::NotARun {
-            folder: folder.path().to_owned(),
+            folder: folder.place().shown(),
             reason: "its ledger is empty".to_owned(),
         })?;
     let found = images
@@ -113,7 +113,7 @@ pub async fn why(
             .await?;
         explanation.keypoints = Some(found);
     }
-    if folder.manifest().is_file() {
+    if folder.manifest().is_file().await? {
         let manifest = pomona_engine::ParquetTable::open(
             &context.session,
             &[folder.manifest()],

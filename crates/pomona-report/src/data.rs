@@ -3,6 +3,8 @@
 //! Every text may hold anything a file name can (markup, quotes, right-to-left letters, control characters);
 //! it is made safe when it is rendered.
 
+use crate::growth_data::GrowthData;
+use crate::storage_data::StorageData;
 use crate::words_data::WordsReport;
 
 /// Everything a report shows. Start from `ReportData::default()` and fill in what is known: a section without
@@ -48,6 +50,10 @@ pub struct ReportData {
     pub words: Option<WordsReport>,
     /// How well the numbers tell the labels apart, where that was measured.
     pub quality: Option<Quality>,
+    /// What came since the run before, where there was one.
+    pub growth: Option<GrowthData>,
+    /// What was asked of storage, where photos or results are not in a folder.
+    pub storage: Option<StorageData>,
 }
 
 /// A photo that gave no features.

@@ -8,7 +8,10 @@
 
 mod data;
 mod error;
+mod growth;
+mod growth_data;
 mod labels;
+mod limits;
 mod looks;
 mod page;
 mod passes;
@@ -18,6 +21,8 @@ mod scale;
 mod scatter;
 mod stages;
 mod status;
+mod storage;
+mod storage_data;
 mod text;
 mod variance;
 mod word_counts;
@@ -29,6 +34,8 @@ pub use data::{
     MAX_POINTS, Quality, ReportData, ScatterPoint, Stage,
 };
 pub use error::ReportError;
+pub use growth_data::{Generation, GrowthData, GrowthDrift, MAX_GENERATIONS};
+pub use storage_data::{MAX_PLACES, StorageData, StoragePlace};
 pub use words_data::{
     DrawnKeyPoint, KeyPointSample, MAX_DRAWN_KEYPOINTS, MAX_KEYPOINT_SAMPLES, MAX_PASS_ROWS,
     MAX_TYPICAL_WORDS, MAX_WORD_PATCHES, PassRow, TypicalWord, WordsReport,

@@ -2,7 +2,7 @@
 
 use crate::data::ReportData;
 use crate::text::{count, moment, percent, rate, seconds, share, shortened, shown};
-use crate::{labels, quality, scatter, stages, status, variance, words};
+use crate::{growth, labels, quality, scatter, stages, status, storage, variance, words};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -54,12 +54,14 @@ pub(crate) fn page(data: &ReportData) -> Markup {
                     nav aria-label="Sections" {
                         ul {
                             li { a href="#status" { "Photos" } }
+                            @if data.growth.is_some() { li { a href="#growth" { "New" } } }
                             li { a href="#labels" { "Labels" } }
                             @if data.words.is_some() { li { a href="#words" { "Words" } } }
                             li { a href="#variance" { "Components" } }
                             li { a href="#scatter" { "Side by side" } }
                             @if data.quality.is_some() { li { a href="#quality" { "Quality" } } }
                             li { a href="#stages" { "Time" } }
+                            @if data.storage.is_some() { li { a href="#storage" { "Storage" } } }
                             li { a href="#settings" { "Settings" } }
                         }
                     }
@@ -70,12 +72,14 @@ pub(crate) fn page(data: &ReportData) -> Markup {
                         aside.notes aria-label="Notes" { ul { @for note in &data.notes { li { bdi { (shown(note)) } } } } }
                     }
                     (status::section(data))
+                    @if let Some(found) = &data.growth { (growth::section(found)) }
                     (labels::section(data))
                     @if let Some(found) = &data.words { (words::section(found)) }
                     (variance::section(data))
                     (scatter::section(data))
                     @if let Some(measured) = &data.quality { (quality::section(measured)) }
                     (stages::section(data))
+                    @if let Some(asked) = &data.storage { (storage::section(asked)) }
                     (stages::settings(data))
                 }
                 footer {

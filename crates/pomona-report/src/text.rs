@@ -119,6 +119,47 @@ pub(crate) fn measured(value: f64) -> String {
     text.replace('-', "−").replace(' ', "\u{a0}")
 }
 
+/// Bytes in decimal units with as many digits as matter: "0 B", "999 B", "1.05 MB", "31.4 GB".
+pub(crate) fn bytes(n: u64) -> String {
+    if n < 1_000 {
+        return format!("{n}{UNIT_SPACE}B");
+    }
+    let mut value = n as f64;
+    let mut unit = "B";
+    for larger in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        // 999.5 would be rounded to a thousand.
+        if value < 999.5 {
+            break;
+        }
+        value /= 1_000.0;
+        unit = larger;
+    }
+    let digits = if value < 9.995 {
+        2
+    } else if value < 99.95 {
+        1
+    } else {
+        0
+    };
+    format!("{value:.digits$}{UNIT_SPACE}{unit}")
+}
+
+/// A URL as it may be shown, [`shortened`]: without user name, password, query and fragment, where keys and signatures
+/// stand. What is no URL is shown as it is.
+pub(crate) fn place(url: &str, max: usize) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return shortened(url, max);
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or("");
+    let (authority, path) = rest
+        .find('/')
+        .map_or((rest, ""), |slash| rest.split_at(slash));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    shortened(&format!("{scheme}://{host}{path}"), max)
+}
+
 /// Foreign text as it may be shown: control characters and those that turn the reading direction around are
 /// spelt out ("⟨U+202E⟩"), so that a name cannot pass for another one. Escaping is the template's work.
 pub(crate) fn shown(text: &str) -> String {
@@ -210,6 +251,37 @@ mod tests {
         assert_eq!(measured(1.5e-9), "1.500\u{a0}×\u{a0}10^−9");
         assert_eq!(measured(f64::MAX), "1.798\u{a0}×\u{a0}10^308");
         assert_eq!(measured(f64::INFINITY), "–");
+    }
+
+    #[test]
+    fn bytes_read_well() {
+        for (n, text) in [
+            (0, "0\u{a0}B"),
+            (999, "999\u{a0}B"),
+            (1_000, "1.00\u{a0}kB"),
+            (9_996, "10.0\u{a0}kB"),
+            (999_499, "999\u{a0}kB"),
+            (999_500, "1.00\u{a0}MB"),
+            (31_400_000_000, "31.4\u{a0}GB"),
+            (u64::MAX, "18.4\u{a0}EB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+    }
+
+    #[test]
+    fn urls_are_shown_without_what_is_secret() {
+        for (url, text) in [
+            ("s3://fruit/photos/", "s3://fruit/photos/"),
+            ("https://me:pass@host:9000/a?sig=x#y", "https://host:9000/a"),
+            ("https://a@b@host/x@y", "https://host/x@y"),
+            ("https://host?sig=x", "https://host"),
+            ("photos/why?.jpg", "photos/why?.jpg"),
+            ("file:///a/b", "file:///a/b"),
+            ("://", "://"),
+        ] {
+            assert_eq!(place(url, 99), text);
+        }
     }
 
     #[test]

@@ -6,9 +6,8 @@ use std::path::Path;
 use clap::Parser;
 use pomona_demo::DemoSettings;
 use pomona_pipeline::Steps;
-use serde_json::json;
 
-use super::run::carry_out;
+use super::run::{carry_out, finish};
 use super::settings::resolve;
 use crate::args::{Cli, Command, DemoArgs, RunArgs};
 use crate::failure::Failure;
@@ -29,13 +28,9 @@ pub(crate) fn demo(args: &DemoArgs, reporter: &Reporter) -> Result<(), Failure> 
         photos.display()
     ));
     let run = run_args(&photos, &args.out.join("run"), args.work.workers());
-    let resolved = resolve(&run.extract, Some(&run.fit), None)?;
-    let (folder, outcome) = carry_out(&run.extract, resolved, Steps::All, reporter)?;
-    let report = folder.report();
-    reporter.result(
-        &format!("report: {}", report.display()),
-        &json!({"event": "finished", "run": folder.path(), "report": report, "record": outcome.record}),
-    );
+    let resolved = resolve(&run.extract, Some(&run.fit), None, &[], reporter)?;
+    let done = carry_out(resolved, Steps::All, reporter)?;
+    finish(&done, Steps::All, reporter);
     Ok(())
 }
 

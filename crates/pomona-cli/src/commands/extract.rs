@@ -1,20 +1,22 @@
 //! `pomona extract`
 
-use pomona_pipeline::Steps;
-use serde_json::json;
+use std::ffi::OsString;
 
-use super::run::{carry_out, judge};
+use pomona_pipeline::Steps;
+
+use super::run::{carry_out, finish, judge};
 use super::settings::resolve;
 use crate::args::ExtractArgs;
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
-pub(crate) fn extract(args: &ExtractArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let resolved = resolve(args, None, None)?;
-    let (folder, outcome) = carry_out(args, resolved, Steps::Extract, reporter)?;
-    reporter.result(
-        &folder.path().display().to_string(),
-        &json!({"event": "finished", "run": folder.path(), "record": outcome.record}),
-    );
-    judge(args, &outcome)
+pub(crate) fn extract(
+    args: &ExtractArgs,
+    words: &[OsString],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let resolved = resolve(args, None, None, words, reporter)?;
+    let done = carry_out(resolved, Steps::Extract, reporter)?;
+    finish(&done, Steps::Extract, reporter);
+    judge(args, &done.outcome)
 }

@@ -1,7 +1,7 @@
 //! `pomona fit`
 
 use pomona_learn::FitSettings;
-use pomona_pipeline::{FitFrom, fit_from};
+use pomona_pipeline::{FitFrom, PipelineError, fit_from};
 use serde_json::json;
 
 use super::settings::context;
@@ -11,19 +11,20 @@ use crate::progress::Reporter;
 
 pub(crate) fn fit(args: &FitArgs, reporter: &Reporter) -> Result<(), Failure> {
     let context = context(args.work.workers(), reporter)?;
-    let from = FitFrom {
-        path: &args.features,
-        settings: FitSettings {
-            components: args.fit.components,
-            scale: !args.fit.no_scale,
-        },
-        words: &args.fit.words.settings(args.fit.seed),
-        by_label: args.fit.words.per == PerArg::Label,
-        seed: args.fit.seed,
-    };
-    let model = context
-        .runtimes
-        .block_on(fit_from(&context, &from, &args.out))?;
+    let model = context.runtimes.block_on::<_, _, PipelineError>(async {
+        let from = FitFrom {
+            path: &context.stores.place(&args.features).await?,
+            settings: FitSettings {
+                components: args.fit.components,
+                scale: !args.fit.no_scale,
+            },
+            words: &args.fit.words.settings(args.fit.seed),
+            by_label: args.fit.words.per == PerArg::Label,
+            seed: args.fit.seed,
+        };
+        let out = context.stores.place(&args.out).await?;
+        fit_from(&context, &from, &out).await
+    })?;
     let explained: f64 = model.reducer.explained_variance_ratio.iter().sum();
     reporter.say(&format!(
         "{} components explain {:.1} % of the variance of {} rows",

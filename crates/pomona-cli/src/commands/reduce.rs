@@ -11,22 +11,30 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 
 pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let model = ModelFile::load(&args.model)?;
     let context = context(args.work.workers(), reporter)?;
     let reduced = context.runtimes.block_on::<_, _, PipelineError>(async {
+        let model = ModelFile::load(&context.stores.place(&args.model).await?).await?;
+        let features = context.stores.place(&args.features).await?;
+        let out = context.stores.place(&args.out).await?;
+        let per_image_csv = match &args.per_image_csv {
+            Some(folder) => Some(context.stores.place(folder).await?),
+            None => None,
+        };
         let codebook = Codebook::of(&model);
-        let (input, _) = features_at(&context, &args.features, codebook, None, &args.out).await?;
+        let (input, _) = features_at(&context, &features, codebook, None, &out).await?;
         let request = ReduceRequest {
             input: &input,
             model: &model,
-            out: &args.out,
-            per_image_csv: args.per_image_csv.as_deref(),
+            out: &out,
+            per_image_csv: per_image_csv.as_ref(),
+            keeps: false,
         };
         reduce_features(&context, &request).await
     })?;
+    let csv = reduced.csv.to_string();
     reporter.result(
-        &reduced.csv.display().to_string(),
-        &json!({"event": "finished", "csv": reduced.csv, "rows": reduced.rows}),
+        &csv,
+        &json!({"event": "finished", "csv": csv, "rows": reduced.rows}),
     );
     Ok(())
 }

@@ -9,14 +9,15 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 
 pub(crate) fn report(args: &ReportArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let folder = RunFolder::open(&args.run)?;
     let context = context(2, reporter)?;
-    let file = context
-        .runtimes
-        .block_on(pomona_pipeline::report(&context, &folder))?;
+    let file = context.runtimes.block_on(async {
+        let place = context.stores.place(&args.run).await?;
+        let folder = RunFolder::open(&place).await?;
+        pomona_pipeline::report(&context, &folder).await
+    })?;
     reporter.result(
-        &format!("report: {}", file.display()),
-        &json!({"event": "finished", "report": file}),
+        &format!("report: {file}"),
+        &json!({"event": "finished", "report": file.to_string()}),
     );
     Ok(())
 }

@@ -1,42 +1,69 @@
 //! `pomona run`
 
+use std::ffi::OsString;
+
 use pomona_pipeline::{RunFolder, RunOutcome, Steps};
 use serde_json::json;
 
-use super::settings::{Resolved, context, resolve};
+use super::settings::{Resolved, resolve};
 use crate::args::{ExtractArgs, RunArgs};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
-pub(crate) fn run(args: &RunArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let resolved = resolve(
+pub(crate) fn run(args: &RunArgs, words: &[OsString], reporter: &Reporter) -> Result<(), Failure> {
+    let mut resolved = resolve(
         &args.extract,
         Some(&args.fit),
         args.per_image_csv.as_deref(),
+        words,
+        reporter,
     )?;
-    let (folder, outcome) = carry_out(&args.extract, resolved, Steps::All, reporter)?;
-    let report = folder.report();
-    reporter.result(
-        &format!("report: {}", report.display()),
-        &json!({"event": "finished", "run": folder.path(), "report": report, "record": outcome.record}),
-    );
-    judge(&args.extract, &outcome)
+    resolved.settings.refit = args.refit;
+    let done = carry_out(resolved, Steps::All, reporter)?;
+    finish(&done, Steps::All, reporter);
+    judge(&args.extract, &done.outcome)
+}
+
+/// What became of a run, and where it is.
+pub(crate) struct Done {
+    pub(crate) folder: RunFolder,
+    pub(crate) outcome: RunOutcome,
+}
+
+/// The last word: where the report is, or the folder.
+pub(crate) fn finish(done: &Done, steps: Steps, reporter: &Reporter) {
+    let run = done.folder.place().to_string();
+    let record = &done.outcome.record;
+    match steps {
+        Steps::All => {
+            let report = done.folder.report().to_string();
+            reporter.result(
+                &format!("report: {report}"),
+                &json!({"event": "finished", "run": run, "report": report, "record": record}),
+            );
+        }
+        Steps::Extract => {
+            reporter.result(
+                &run,
+                &json!({"event": "finished", "run": run, "record": record}),
+            );
+        }
+    }
 }
 
 /// Does the steps and says in a line what became of the images.
 pub(crate) fn carry_out(
-    args: &ExtractArgs,
     resolved: Resolved,
     steps: Steps,
     reporter: &Reporter,
-) -> Result<(RunFolder, RunOutcome), Failure> {
+) -> Result<Done, Failure> {
     let Resolved {
+        context,
         source,
         request,
         settings,
         folder,
     } = resolved;
-    let context = context(args.work.workers(), reporter)?;
     let outcome = context.runtimes.block_on(async {
         pomona_pipeline::run(&context, &source, &request, &settings, &folder, steps).await
     })?;
@@ -55,7 +82,7 @@ pub(crate) fn carry_out(
         if failed.is_empty() { "" } else { "; " },
         failed.join(", "),
     ));
-    Ok((folder, outcome))
+    Ok(Done { folder, outcome })
 }
 
 /// Whether too many images failed.

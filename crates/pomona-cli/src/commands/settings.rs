@@ -1,16 +1,18 @@
 //! From what was typed to what a run is told.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pomona_engine::{FetchSettings, ImageSource, ListingFilter, ShardSize};
+use pomona_engine::{FetchSettings, ImageSource, LabelRule, ListingFilter, ShardSize};
 use pomona_image::Limits;
 use pomona_learn::FitSettings;
 use pomona_pipeline::{
     Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
-    RunSettings, WordSettings,
+    RunSettings, Selection, WordSettings,
 };
+use pomona_store::Place;
 use pomona_vision::NetworkOptions;
 
 use crate::args::{ExtractArgs, FeaturesArg, FitOptions, OnErrorArg, PerArg};
@@ -19,7 +21,11 @@ use crate::progress::Reporter;
 
 /// Starts the threads, and stops them cleanly at Ctrl-C.
 pub(crate) fn context(workers: usize, reporter: &Reporter) -> Result<Context, Failure> {
-    let context = Context::start(workers, Arc::new(reporter.clone()))?;
+    let context = Context::start(
+        workers,
+        reporter.stores().clone(),
+        Arc::new(reporter.clone()),
+    )?;
     let cancel = context.cancel.clone();
     let reporter = reporter.clone();
     context.runtimes.spawn(async move {
@@ -36,44 +42,34 @@ pub(crate) fn context(workers: usize, reporter: &Reporter) -> Result<Context, Fa
 
 /// Everything that `extract` and `run` are told.
 pub(crate) struct Resolved {
+    pub(crate) context: Context,
     pub(crate) source: ImageSource,
     pub(crate) request: ExtractorRequest,
     pub(crate) settings: RunSettings,
     pub(crate) folder: RunFolder,
 }
 
-/// Reads what the arguments refer to.
+/// Reads what the arguments refer to. `words` are the command line, where the run is to remember it.
 pub(crate) fn resolve(
     args: &ExtractArgs,
     fit: Option<&FitOptions>,
     per_image_csv: Option<&Path>,
+    words: &[OsString],
+    reporter: &Reporter,
 ) -> Result<Resolved, Failure> {
-    let source = ImageSource::folder(&args.photos)?;
-    let labels = args.listing.label.resolve()?;
-    let request = extractor_request(args)?;
-    let overwrite = if args.fresh {
-        Overwrite::Replace
-    } else {
-        Overwrite::Continue
-    };
-    // Nothing is removed before everything else is known to be right.
-    ListingFilter::new(&args.listing.glob, Vec::new())?;
-    if let Some(model) = &args.model {
-        pomona_pipeline::ModelFile::load(model)?;
-        let inside = std::fs::canonicalize(model)
-            .ok()
-            .zip(std::fs::canonicalize(&args.out).ok());
-        if args.fresh && inside.is_some_and(|(model, out)| model.parent() == Some(&out)) {
-            return Err(Failure::input(format!(
-                "--fresh would remove the model {} before it is used",
-                model.display()
-            ))
-            .hint("write into another folder"));
-        }
-    }
-    let folder = RunFolder::create(&args.out, overwrite)?;
-    // A run folder among the photos is not listed.
-    let filter = ListingFilter::new(&args.listing.glob, vec![folder.path().to_owned()])?;
+    let context = context(args.work.workers(), reporter)?;
+    let opened = context
+        .runtimes
+        .block_on(open(args, per_image_csv, &context))?;
+    let Opened {
+        source,
+        labels,
+        request,
+        model,
+        per_image,
+        folder,
+        filter,
+    } = opened;
     let limits = request.limits;
     let settings = RunSettings {
         extract: ExtractSettings {
@@ -91,6 +87,7 @@ pub(crate) fn resolve(
                 OnErrorArg::Record => OnError::Record,
                 OnErrorArg::Fail => OnError::Fail,
             },
+            selection: Selection::default(),
         },
         fit: FitSettings {
             components: fit.map_or(pomona_learn::Components::Share(0.95), |fit| fit.components),
@@ -99,16 +96,97 @@ pub(crate) fn resolve(
         seed: fit.map_or(0, |fit| fit.seed),
         words: fit.map_or_else(WordSettings::default, |fit| fit.words.settings(fit.seed)),
         by_label: fit.is_some_and(|fit| fit.words.per == PerArg::Label),
-        model: args.model.clone(),
-        per_image_csv: per_image_csv.map(Path::to_owned),
+        model,
+        refit: false,
+        per_image_csv: per_image,
         shown: shown(args, fit, per_image_csv),
+        command: command(words),
     };
     Ok(Resolved {
+        context,
         source,
         request,
         settings,
         folder,
     })
+}
+
+/// The places that the arguments name, and what is in them.
+struct Opened {
+    source: ImageSource,
+    labels: LabelRule,
+    request: ExtractorRequest,
+    model: Option<Place>,
+    per_image: Option<Place>,
+    folder: RunFolder,
+    filter: ListingFilter,
+}
+
+async fn open(
+    args: &ExtractArgs,
+    per_image_csv: Option<&Path>,
+    context: &Context,
+) -> Result<Opened, Failure> {
+    let stores = &context.stores;
+    // Places first: where only some regions are allowed, nothing is read before all of them are known to be.
+    let photos = stores.place(&args.photos).await?;
+    let out = stores.place(&args.out).await?;
+    let model = match &args.model {
+        Some(model) => Some(stores.place(model).await?),
+        None => None,
+    };
+    let per_image = match per_image_csv {
+        Some(folder) => Some(stores.place(folder).await?),
+        None => None,
+    };
+    let source = ImageSource::open(photos).await?;
+    let labels = args.listing.label.resolve()?;
+    let request = extractor_request(args)?;
+    let overwrite = if args.fresh {
+        Overwrite::Replace
+    } else {
+        Overwrite::Continue
+    };
+    // Nothing is removed before everything else is known to be right.
+    ListingFilter::new(&args.listing.glob, Vec::new())?;
+    if let Some(model) = &model {
+        pomona_pipeline::ModelFile::load(model).await?;
+        let is_inside = model.parent().path() == out.path() && model.is_within(&out);
+        if args.fresh && is_inside {
+            return Err(Failure::input(format!(
+                "--fresh would remove the model {model} before it is used"
+            ))
+            .hint("write into another folder"));
+        }
+    }
+    let folder = RunFolder::create(context, &out, overwrite).await?;
+    // A run folder among the photos is not listed.
+    let filter = ListingFilter::new(&args.listing.glob, vec![folder.place().clone()])?;
+    Ok(Opened {
+        source,
+        labels,
+        request,
+        model,
+        per_image,
+        folder,
+        filter,
+    })
+}
+
+/// The command as a run remembers it: the folder it was given in, and its words.
+fn command(words: &[OsString]) -> Vec<String> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let words: Option<Vec<String>> = words
+        .iter()
+        .map(|word| word.to_str().map(str::to_owned))
+        .collect();
+    match (folder.to_str(), words) {
+        // Words that are not Unicode cannot be written down; nothing else needs them.
+        (Some(folder), Some(words)) if !words.is_empty() => {
+            std::iter::once(folder.to_owned()).chain(words).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn extractor_request(args: &ExtractArgs) -> Result<ExtractorRequest, Failure> {

@@ -8,7 +8,6 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 
 pub(crate) fn sql(args: &SqlArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let folder = RunFolder::open(&args.run)?;
     let context = context(2, reporter)?;
     let format = match args.format {
         _ if reporter.is_json() => QueryFormat::Json,
@@ -17,12 +16,10 @@ pub(crate) fn sql(args: &SqlArgs, reporter: &Reporter) -> Result<(), Failure> {
         FormatArg::Json => QueryFormat::Json,
     };
     let mut out = std::io::stdout();
-    context.runtimes.block_on(pomona_pipeline::query(
-        &context,
-        &folder,
-        &args.query,
-        format,
-        &mut out,
-    ))?;
+    context.runtimes.block_on(async {
+        let place = context.stores.place(&args.run).await?;
+        let folder = RunFolder::open(&place).await?;
+        pomona_pipeline::query(&context, &folder, &args.query, format, &mut out).await
+    })?;
     Ok(())
 }

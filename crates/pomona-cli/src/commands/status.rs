@@ -10,11 +10,12 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 
 pub(crate) fn status(args: &StatusArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let folder = RunFolder::open(&args.run)?;
     let context = context(2, reporter)?;
-    let found = context
-        .runtimes
-        .block_on(pomona_pipeline::status(&context, &folder))?;
+    let found = context.runtimes.block_on(async {
+        let place = context.stores.place(&args.run).await?;
+        let folder = RunFolder::open(&place).await?;
+        pomona_pipeline::status(&context, &folder).await
+    })?;
     let json = serde_json::to_value(&found).unwrap_or_default();
     reporter.result(told(&found).trim_end(), &json);
     Ok(())

@@ -19,6 +19,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 
+use super::files::ShardFile;
 use super::logical::ShardTarget;
 
 /// A shard that was written.
@@ -162,8 +163,16 @@ impl ExecutionPlan for ShardWriteExec {
                 rows.push(batch);
             }
             let encoded = target.files.encode(index, &rows)?;
-            for file in encoded.files {
-                target.store.put(&file.path, file.content.into()).await?;
+            // The last one says that the shard is done: it comes when the others are there.
+            let mut files = encoded.files;
+            let last = files.pop();
+            let put = |file: ShardFile| {
+                let store = Arc::clone(&target.store);
+                async move { store.put(&file.path, file.content.into()).await }
+            };
+            futures::future::try_join_all(files.into_iter().map(put)).await?;
+            if let Some(last) = last {
+                put(last).await?;
             }
             Ok(RecordBatch::try_new(
                 shard_done_schema(),

@@ -69,6 +69,12 @@ pub fn references(key: &str) -> serde_json::Value {
     serde_json::from_str::<serde_json::Value>(text).unwrap()[key].take()
 }
 
+/// The entry of the reference file made by `references/make_drift_references.py`.
+pub fn drift_references(key: &str) -> serde_json::Value {
+    let text = include_str!("../references/drift_references.json");
+    serde_json::from_str::<serde_json::Value>(text).unwrap()[key].take()
+}
+
 pub fn numbers(value: &serde_json::Value) -> Vec<f64> {
     serde_json::from_value(value.clone()).unwrap()
 }

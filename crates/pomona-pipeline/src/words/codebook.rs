@@ -38,7 +38,7 @@ pub(super) async fn learn(
         return Err(PipelineError::NothingToDo {
             what: format!(
                 "no key points were found in the images of {}: there is nothing to make words of (its ledger tells which could be read)",
-                run.path().display()
+                run.place()
             ),
         });
     }
@@ -77,7 +77,7 @@ async fn aggregate(
     run: &RunFolder,
     function: AggregateUDF,
 ) -> Result<Vec<u8>, PipelineError> {
-    let files = run.table("descriptors")?;
+    let files = run.table("descriptors").await?;
     let groups = Grouping::AtMost(context.workers * 2);
     let table = ParquetTable::open(&context.session, &files, groups).await?;
     let columns = ["path", "x", "y", "octave", "descriptor"];
@@ -95,7 +95,7 @@ async fn aggregate(
         .find(|column| !column.is_empty() && column.is_valid(0))
         .map(|column| column.value(0).to_vec())
         .ok_or_else(|| PipelineError::NothingToDo {
-            what: format!("{} holds no descriptors", run.path().display()),
+            what: format!("{} holds no descriptors", run.place()),
         })
 }
 

@@ -1,6 +1,5 @@
 //! Words by label.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -10,9 +9,9 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::parquet::arrow::ArrowWriter;
 use pomona_learn::words::LabelWords;
+use pomona_store::Place;
 
 use crate::error::PipelineError;
-use crate::folder::write_whole;
 
 /// Key points of each word, over all labels.
 pub(super) fn totals(labels: &LabelWords) -> Vec<u64> {
@@ -27,7 +26,7 @@ pub(super) fn totals(labels: &LabelWords) -> Vec<u64> {
 
 /// Writes `words_by_label.parquet` (label, images, words: a list of k counts) and `words_by_label.csv` (label,
 /// images, word_1, …, word_k), sorted by label.
-pub(super) fn write(labels: &LabelWords, out: &Path) -> Result<(), PipelineError> {
+pub(super) async fn write(labels: &LabelWords, out: &Place) -> Result<(), PipelineError> {
     let file = out.join("words_by_label.parquet");
     let broken = |error| PipelineError::from(datafusion::error::DataFusionError::from(error));
     let names = StringArray::from_iter_values(labels.iter().map(|(label, _)| label));
@@ -62,9 +61,10 @@ pub(super) fn write(labels: &LabelWords, out: &Path) -> Result<(), PipelineError
         Ok(writer.into_inner()?)
     };
     let bytes = encode()?;
-    write_whole(&file, |out| out.write_all(&bytes))?;
-    write_whole(&out.join("words_by_label.csv"), |out| {
-        let mut csv = csv::Writer::from_writer(out);
+    file.write(bytes).await?;
+    let file = out.join("words_by_label.csv");
+    let csv = || -> Result<Vec<u8>, csv::Error> {
+        let mut csv = csv::Writer::from_writer(Vec::new());
         let words = (1..=labels.words()).map(|word| format!("word_{word}"));
         csv.write_record(
             ["label".to_owned(), "images".to_owned()]
@@ -76,6 +76,9 @@ pub(super) fn write(labels: &LabelWords, out: &Path) -> Result<(), PipelineError
             csv.write_field(row.images.to_string())?;
             csv.write_record(row.counts.iter().map(u64::to_string))?;
         }
-        csv.flush()
-    })
+        csv.into_inner()
+            .map_err(|error| csv::Error::from(error.into_error()))
+    };
+    let text = csv().map_err(PipelineError::broken(&file))?;
+    Ok(file.write(text).await?)
 }

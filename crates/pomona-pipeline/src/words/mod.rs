@@ -5,12 +5,12 @@ mod labels;
 mod model;
 mod vectors;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use pomona_learn::kmeans::{Distance, KMeansSettings, PassReport, Stop};
 use pomona_learn::words::{Norm, Weighting};
+use pomona_store::Place;
 use serde::{Deserialize, Serialize};
 
 pub use model::WordModel;
@@ -103,7 +103,7 @@ async fn keypoints_of(
     context: &Context,
     run: &RunFolder,
 ) -> Result<Option<KeyPointExtraction>, PipelineError> {
-    let files = run.table("descriptors")?;
+    let files = run.table("descriptors").await?;
     if files.is_empty() {
         return Ok(None);
     }
@@ -117,7 +117,7 @@ async fn keypoints_of(
     match KeyPointExtraction::from_metadata(schema.metadata()) {
         Some(extraction) => Ok(Some(extraction)),
         None => Err(PipelineError::NotARun {
-            folder: run.path().to_owned(),
+            folder: run.place().shown(),
             reason: "its descriptors do not say how they were found".to_owned(),
         }),
     }
@@ -130,16 +130,17 @@ async fn keypoints_of(
 /// Those of [`FeatureInput::open`], and as [`run`](crate::run()).
 pub async fn features_at(
     context: &Context,
-    path: &Path,
+    path: &Place,
     codebook: Codebook<'_>,
-    by_label: Option<&Path>,
-    out: &Path,
+    by_label: Option<&Place>,
+    out: &Place,
 ) -> Result<(FeatureInput, Option<WordFeatures>), PipelineError> {
-    if path.is_dir() && RunFolder::is_one(path) {
-        let run = RunFolder::open(path)?;
-        if let Some(keypoints) = keypoints_of(context, &run).await? {
-            run.check_complete()?;
-            std::fs::create_dir_all(out).map_err(PipelineError::io(out))?;
+    if !path.is_file().await?
+        && let Ok(run) = RunFolder::open(path).await
+        && let Some(keypoints) = keypoints_of(context, &run).await?
+    {
+        {
+            run.check_complete(context).await?;
             let words = words(context, &run, &keypoints, codebook, by_label, out).await?;
             return Ok((words.input.clone(), Some(words)));
         }
@@ -157,8 +158,8 @@ pub(crate) async fn words(
     run: &RunFolder,
     keypoints: &KeyPointExtraction,
     codebook: Codebook<'_>,
-    by_label: Option<&Path>,
-    out: &Path,
+    by_label: Option<&Place>,
+    out: &Place,
 ) -> Result<WordFeatures, PipelineError> {
     let started = Instant::now();
     let mut record = WordsRecord::default();
@@ -209,7 +210,7 @@ pub(crate) async fn words(
         .until_cancelled(vectors::write(context, run, &model, &extraction, out))
         .await?;
     if let Some(folder) = by_label {
-        labels::write(&summary.labels, folder)?;
+        labels::write(&summary.labels, folder).await?;
     }
     record.words = model.codebook.words();
     record.codebook_sha256 = model.sha256();

@@ -1,14 +1,11 @@
 //! Vectors of words, one an image.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::prelude::{DataFrame, case, col, lit};
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use pomona_engine::{
     EngineError, Grouping, ListTable, ParquetTable, ShardFiles, ShardWrite, Status,
     document_frequencies_function, label_words_function, one_partition, weigh_words_function,
@@ -16,6 +13,7 @@ use pomona_engine::{
 };
 use pomona_learn::kmeans::Codebook;
 use pomona_learn::words::{DocumentFrequencies, LabelWords};
+use pomona_store::Place;
 use tokio::task::JoinSet;
 
 use super::model::WordModel;
@@ -35,15 +33,15 @@ pub(super) struct Summary {
 #[derive(Clone)]
 struct ShardInput {
     index: u32,
-    images: PathBuf,
-    descriptors: PathBuf,
+    images: Place,
+    descriptors: Place,
 }
 
-fn shards(run: &RunFolder) -> Result<Vec<ShardInput>, PipelineError> {
-    let (images, descriptors) = (run.table("images")?, run.table("descriptors")?);
+async fn shards(run: &RunFolder) -> Result<Vec<ShardInput>, PipelineError> {
+    let (images, descriptors) = (run.table("images").await?, run.table("descriptors").await?);
     if images.len() != descriptors.len() {
         return Err(PipelineError::NotARun {
-            folder: run.path().to_owned(),
+            folder: run.place().shown(),
             reason: format!(
                 "it has {} files of images and {} of descriptors",
                 images.len(),
@@ -67,7 +65,7 @@ async fn counted(
     shard: &ShardInput,
     codebook: &Arc<Codebook>,
 ) -> Result<DataFrame, PipelineError> {
-    let open = async |file: &PathBuf| {
+    let open = async |file: &Place| {
         let files = std::slice::from_ref(file);
         let table = ParquetTable::open(session, files, Grouping::FileEach).await?;
         Ok::<_, PipelineError>(session.read_table(Arc::new(table))?)
@@ -152,15 +150,11 @@ pub(super) async fn write(
     run: &RunFolder,
     model: &WordModel,
     extraction: &Extraction,
-    out: &Path,
-) -> Result<Vec<PathBuf>, PipelineError> {
+    out: &Place,
+) -> Result<Vec<Place>, PipelineError> {
     let folder = out.join("features");
-    for old in parquet_files(&folder)? {
-        std::fs::remove_file(&old).map_err(PipelineError::io(&old))?;
-    }
-    std::fs::create_dir_all(&folder).map_err(PipelineError::io(&folder))?;
-    let store: Arc<dyn ObjectStore> =
-        Arc::new(LocalFileSystem::new_with_prefix(out).map_err(EngineError::from)?);
+    Place::delete_all(&parquet_files(&folder).await?).await?;
+    let store = out.below();
     let (codebook, weights) = (
         Arc::new(model.codebook.clone()),
         Arc::new(model.weights.clone()),
@@ -192,7 +186,7 @@ pub(super) async fn write(
         }
     })
     .await?;
-    parquet_files(&folder)
+    parquet_files(&folder).await
 }
 
 /// Works on all shards, some at a time; gives what came of each, in no particular order.
@@ -206,7 +200,7 @@ where
     F: Fn(ShardInput) -> R,
     R: Future<Output = Result<T, PipelineError>> + Send + 'static,
 {
-    let mut waiting = shards(run)?.into_iter();
+    let mut waiting = shards(run).await?.into_iter();
     let mut running = JoinSet::new();
     let mut done = Vec::new();
     loop {

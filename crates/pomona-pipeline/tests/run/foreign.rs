@@ -12,7 +12,7 @@ use pomona_pipeline::{
     FeatureInput, FitRequest, ModelFile, PipelineError, ReduceRequest, fit, reduce,
 };
 
-use crate::support::{context, sql};
+use crate::support::{at, context, sql};
 
 /// A table as pandas might write it: lists of doubles under another name, rows in no order.
 fn write_table(file: &Path, rows: &[(&str, Vec<f64>)]) {
@@ -40,7 +40,7 @@ fn fit_file(
 ) -> Result<(ModelFile, Vec<String>), PipelineError> {
     let context = context(2);
     context.runtimes.block_on(async {
-        let input = FeatureInput::open(&context, file).await?;
+        let input = FeatureInput::open(&context, &at(file)).await?;
         let request = FitRequest {
             input: &input,
             settings: FitSettings {
@@ -51,7 +51,7 @@ fn fit_file(
             extractor: None,
             words: None,
         };
-        fit(&context, &request, out).await
+        fit(&context, &request, &at(out)).await
     })
 }
 
@@ -81,13 +81,14 @@ fn any_table_of_paths_labels_and_floats_can_be_fitted_and_reduced() {
     context
         .runtimes
         .block_on(async {
-            let input = FeatureInput::open(&context, &file).await?;
-            let model = ModelFile::load(&out)?;
+            let input = FeatureInput::open(&context, &at(&file)).await?;
+            let model = ModelFile::load(&at(&out)).await?;
             let request = ReduceRequest {
                 input: &input,
                 model: &model,
-                out: &results,
+                out: &at(&results),
                 per_image_csv: None,
+                keeps: false,
             };
             reduce(&context, &request).await
         })

@@ -4,6 +4,7 @@
 
 mod contract;
 mod foreign;
+mod growing;
 mod models;
 mod stopping;
 mod support;

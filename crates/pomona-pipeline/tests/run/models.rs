@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use pomona_pipeline::{Extraction, ModelFile, PipelineError, RunFolder, Steps};
+use pomona_pipeline::{Extraction, PipelineError, Steps};
 
-use crate::support::{Place, run, settings, sql};
+use crate::support::{Place, at, load, open, run, settings, sql, wait};
 
 #[test]
 fn a_model_fitted_on_training_photos_is_applied_to_test_photos() {
@@ -14,7 +14,7 @@ fn a_model_fitted_on_training_photos_is_applied_to_test_photos() {
     run(2, &training, &place.path("fitted"), &settings(), Steps::All).unwrap();
     let model = place.path("fitted/model.pomona");
     let mut with_model = settings();
-    with_model.model = Some(model.clone());
+    with_model.model = Some(at(&model));
     run(2, &test, &place.path("applied"), &with_model, Steps::All).unwrap();
     // The very same model, and the training photos give the same components again.
     assert!(fs::read(&model).unwrap() == fs::read(place.path("applied/model.pomona")).unwrap());
@@ -78,28 +78,25 @@ fn a_model_is_refused_when_damaged_or_fitted_otherwise() {
         wrong[position] ^= 1;
         fs::write(&damaged, wrong).unwrap();
         assert!(
-            matches!(ModelFile::load(&damaged), Err(PipelineError::Model { .. })),
+            matches!(load(&damaged), Err(PipelineError::Model { .. })),
             "{position}"
         );
     }
     fs::write(&damaged, &bytes[..bytes.len() - 40]).unwrap();
-    assert!(matches!(
-        ModelFile::load(&damaged),
-        Err(PipelineError::Model { .. })
-    ));
+    assert!(matches!(load(&damaged), Err(PipelineError::Model { .. })));
 
     // Sealed again with other numbers, the self-test finds it out.
-    let mut model = ModelFile::load(&good).unwrap();
+    let mut model = load(&good).unwrap();
     model.reducer.mean[0] += 1.0;
-    model.save(&damaged).unwrap();
-    let reloaded = ModelFile::load(&damaged);
+    wait(model.save(&at(&damaged))).unwrap();
+    let reloaded = load(&damaged);
     assert!(
         matches!(reloaded, Err(PipelineError::SelfTest { .. })),
         "{reloaded:?}"
     );
 
     // Images that this program would turn into other features.
-    let mut model = ModelFile::load(&good).unwrap();
+    let mut model = load(&good).unwrap();
     for value in &mut model.self_test.features {
         *value *= 1.01;
     }
@@ -109,9 +106,9 @@ fn a_model_is_refused_when_damaged_or_fitted_otherwise() {
         .transform(&model.self_test.features, &mut components)
         .unwrap();
     model.self_test.components = components;
-    model.save(&damaged).unwrap();
+    wait(model.save(&at(&damaged))).unwrap();
     let mut with_model = settings();
-    with_model.model = Some(damaged.clone());
+    with_model.model = Some(at(&damaged));
     let refused = run(1, &photos, &place.path("refused"), &with_model, Steps::All);
     assert!(
         matches!(refused, Err(PipelineError::SelfTest { .. })),
@@ -119,13 +116,13 @@ fn a_model_is_refused_when_damaged_or_fitted_otherwise() {
     );
 
     // Another network.
-    let mut model = ModelFile::load(&good).unwrap();
+    let mut model = load(&good).unwrap();
     let extraction = model.extraction.as_mut().unwrap();
     let Extraction::Network(network) = extraction else {
         panic!("{extraction:?}");
     };
     network.backbone_sha256 = "0".repeat(64);
-    model.save(&damaged).unwrap();
+    wait(model.save(&at(&damaged))).unwrap();
     let refused = run(
         1,
         &photos,
@@ -140,5 +137,5 @@ fn a_model_is_refused_when_damaged_or_fitted_otherwise() {
         ),
         "{refused:?}"
     );
-    assert!(RunFolder::open(&place.path("refused-2")).is_err());
+    assert!(open(&place.path("refused-2")).is_err());
 }

@@ -10,9 +10,10 @@ use pomona_image::Limits;
 use pomona_learn::{Components, FitSettings};
 use pomona_pipeline::assets::EngineChoice;
 use pomona_pipeline::{
-    Context, ExtractSettings, ExtractorRequest, OnError, Overwrite, PipelineError, RunFolder,
-    RunOutcome, RunSettings, Silent, Steps, WordSettings,
+    Context, ExtractSettings, ExtractorRequest, ModelFile, OnError, Overwrite, PipelineError,
+    RunFolder, RunOutcome, RunSettings, Selection, Silent, Steps, WordSettings,
 };
+use pomona_store::StoreSettings;
 
 /// A folder with some demonstration photos, and room for runs beside them.
 pub(crate) struct Place {
@@ -41,7 +42,27 @@ impl Place {
 }
 
 pub(crate) fn context(workers: usize) -> Context {
-    Context::start(workers, Arc::new(Silent)).unwrap()
+    Context::start(workers, StoreSettings::default(), Arc::new(Silent)).unwrap()
+}
+
+/// A place of this machine.
+pub(crate) fn at(path: &Path) -> pomona_store::Place {
+    pomona_store::Place::of_path(path).unwrap()
+}
+
+/// Runs a future to its end.
+pub(crate) fn wait<T>(
+    future: impl Future<Output = Result<T, PipelineError>>,
+) -> Result<T, PipelineError> {
+    context(1).runtimes.block_on(future)
+}
+
+pub(crate) fn load(model: &Path) -> Result<ModelFile, PipelineError> {
+    wait(ModelFile::load(&at(model)))
+}
+
+pub(crate) fn open(run: &Path) -> Result<RunFolder, PipelineError> {
+    wait(RunFolder::open(&at(run)))
 }
 
 /// The engine that needs nothing fetched: the tests must pass without a network.
@@ -64,6 +85,7 @@ pub(crate) fn settings() -> RunSettings {
             },
             fetch: FetchSettings::default(),
             on_error: OnError::Record,
+            selection: Selection::default(),
         },
         fit: FitSettings {
             components: Components::Count(10),
@@ -73,8 +95,10 @@ pub(crate) fn settings() -> RunSettings {
         words: WordSettings::default(),
         by_label: false,
         model: None,
+        refit: false,
         per_image_csv: None,
         shown: BTreeMap::new(),
+        command: Vec::new(),
     }
 }
 
@@ -97,9 +121,9 @@ pub(crate) fn run_as(
     steps: Steps,
 ) -> Result<RunOutcome, PipelineError> {
     let context = context(workers);
-    let source = ImageSource::folder(photos)?;
-    let folder = RunFolder::create(out, Overwrite::Continue)?;
     context.runtimes.block_on(async {
+        let source = ImageSource::folder(photos).await?;
+        let folder = RunFolder::create(&context, &at(out), Overwrite::Continue).await?;
         pomona_pipeline::run(&context, &source, request, settings, &folder, steps).await
     })
 }
@@ -107,7 +131,7 @@ pub(crate) fn run_as(
 /// Rows of a query as JSON objects.
 pub(crate) fn sql(out: &Path, query: &str) -> Vec<serde_json::Value> {
     let context = context(1);
-    let folder = RunFolder::open(out).unwrap();
+    let folder = open(out).unwrap();
     let mut answer = Vec::new();
     context
         .runtimes

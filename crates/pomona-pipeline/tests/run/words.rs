@@ -9,12 +9,12 @@ use pomona_image::RgbImage;
 use pomona_learn::kmeans::{Distance, KMeansSettings};
 use pomona_learn::words::{Norm, Weighting};
 use pomona_pipeline::{
-    Codebook, Extraction, ExtractorRequest, FeatureKind, FitFrom, ModelFile, PipelineError,
-    ReduceRequest, RunOutcome, RunSettings, Steps, WordSettings, features_at, fit_from, reduce,
+    Codebook, Extraction, ExtractorRequest, FeatureKind, FitFrom, PipelineError, ReduceRequest,
+    RunOutcome, RunSettings, Steps, WordSettings, features_at, fit_from, reduce,
 };
 use serde_json::Value;
 
-use crate::support::{Place, context, request, run_as, settings, sql};
+use crate::support::{Place, at, context, load, request, run_as, settings, sql};
 
 const WORDS: usize = 30;
 const PLAIN: &str = "plain/plain.png";
@@ -102,7 +102,7 @@ fn features_count_the_words_of_the_descriptors_in_the_run() {
     }
 
     // Every readable image has its vector, counted here with the model's codebook, one descriptor at a time.
-    let model = ModelFile::load(&out.join("model.pomona")).unwrap();
+    let model = load(&out.join("model.pomona")).unwrap();
     let codebook = &model.words.as_ref().unwrap().codebook;
     let mut counted: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for row in &keypoints {
@@ -240,7 +240,7 @@ fn the_steps_alone_give_what_the_run_gives_and_the_model_serves_new_photos() {
     let model_file = place.path("models/model.pomona");
     let words = word_settings();
     let from = FitFrom {
-        path: &steps,
+        path: &at(&steps),
         settings: settings.fit,
         words: &words,
         by_label: false,
@@ -248,7 +248,7 @@ fn the_steps_alone_give_what_the_run_gives_and_the_model_serves_new_photos() {
     };
     let model = context
         .runtimes
-        .block_on(fit_from(&context, &from, &model_file))
+        .block_on(fit_from(&context, &from, &at(&model_file)))
         .unwrap();
     assert!(fs::read(&model_file).unwrap() == fs::read(whole.join("model.pomona")).unwrap());
     // Nothing but the model stays beside it.
@@ -262,12 +262,15 @@ fn the_steps_alone_give_what_the_run_gives_and_the_model_serves_new_photos() {
 
     let reduced = |input: &Path, out: &Path| {
         context.runtimes.block_on(async {
-            let (input, _) = features_at(&context, input, Codebook::of(&model), None, out).await?;
+            let (input, out) = (at(input), at(out));
+            let codebook = Codebook::of(&model);
+            let (input, _) = features_at(&context, &input, codebook, None, &out).await?;
             let request = ReduceRequest {
                 input: &input,
                 model: &model,
-                out,
+                out: &out,
                 per_image_csv: None,
+                keeps: false,
             };
             reduce(&context, &request).await
         })
@@ -279,7 +282,7 @@ fn the_steps_alone_give_what_the_run_gives_and_the_model_serves_new_photos() {
 
     // A run with the model: no codebook is learned, and the same photos get the same rows.
     let mut with_model = settings.clone();
-    with_model.model = Some(model_file.clone());
+    with_model.model = Some(at(&model_file));
     let applied = place.path("applied");
     let outcome = run_as(&request(), 1, &photos, &applied, &with_model, Steps::All).unwrap();
     assert!(outcome.record.words.unwrap().passes.is_empty());
@@ -321,7 +324,7 @@ fn bits_weights_and_batches_reach_the_model_and_the_features() {
     settings.words.weighting = Weighting::TfIdf;
     settings.words.norm = Norm::L2;
     run_orb(&place, "run", 2, &settings);
-    let model = ModelFile::load(&place.path("run/model.pomona")).unwrap();
+    let model = load(&place.path("run/model.pomona")).unwrap();
     let Some(Extraction::Words(words)) = &model.extraction else {
         panic!("{:?}", model.extraction);
     };

@@ -204,6 +204,41 @@ impl Document {
         }
     }
 
+    /// Places, lengths and paths of drawings are finite numbers; sizes are not negative; no text of the section shows
+    /// what is none.
+    pub(crate) fn check_drawings(&self, section: &str) {
+        for element in &self.elements {
+            for (name, value) in &element.attrs {
+                match name.as_str() {
+                    "x" | "y" | "x1" | "x2" | "y1" | "y2" | "cx" | "cy" | "r" | "width"
+                    | "height"
+                        if !value.ends_with('%') =>
+                    {
+                        let number = value.parse().unwrap_or(f64::NAN);
+                        assert!(
+                            number.is_finite() && number.abs() < 1e11,
+                            "{}: {value}",
+                            element.name
+                        );
+                        assert!(
+                            !["r", "width", "height"].contains(&name.as_str()) || number >= 0.0,
+                            "{}: {name} is {value}",
+                            element.name
+                        );
+                    }
+                    "d" | "viewBox" => assert!(
+                        !value.contains("NaN") && !value.contains("inf"),
+                        "{}: {value}",
+                        element.name
+                    ),
+                    _ => {}
+                }
+            }
+        }
+        let text = &self.id(section).text;
+        assert!(!text.contains("NaN") && !text.contains("inf "), "{text}");
+    }
+
     /// Headings do not skip a level, pictures have texts, header cells have a direction, buttons have names.
     fn check_readability(&self) {
         let mut level = 0;

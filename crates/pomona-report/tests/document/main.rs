@@ -1,6 +1,8 @@
 //! The report as a document: what it says, that it is whole, and that foreign text stays text.
 
 mod dom;
+mod growth;
+mod storage;
 mod words;
 
 use dom::parse;
@@ -76,6 +78,8 @@ fn run(labels: usize, points: usize, picture_bytes: usize) -> ReportData {
         notes: vec!["The built-in engine was used.".into()],
         words: None,
         quality: None,
+        growth: None,
+        storage: None,
     }
 }
 
@@ -318,6 +322,12 @@ fn everywhere(text: &str) -> ReportData {
     words.norm.clone_from(&text);
     words.passes[0].kind.clone_from(&text);
     data.words = Some(words);
+    let mut growth = growth::growth();
+    growth.generations[0].when.clone_from(&text);
+    data.growth = Some(growth);
+    let mut storage = storage::storage();
+    storage.places[0].url.clone_from(&text);
+    data.storage = Some(storage);
     data.quality = Some(Quality {
         measures: vec![(text.clone(), text.clone())],
         confusions: vec![Confusion {

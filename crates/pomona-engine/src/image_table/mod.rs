@@ -1,17 +1,15 @@
 //! Images as a table.
 
+mod fetch;
+
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use datafusion::arrow::array::{
-    ArrayRef, Int64Array, LargeBinaryBuilder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
-};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
@@ -21,36 +19,13 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::stream::{self, StreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
+use futures::StreamExt;
+use object_store::ObjectStore;
 use tokio::runtime::Handle;
 
-use crate::listing::{ListedImage, location};
+pub use fetch::FetchSettings;
+
 use crate::shard::Shard;
-
-/// How the images of a shard are fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FetchSettings {
-    /// Larger objects are listed but not fetched; bytes.
-    pub max_object_bytes: u64,
-    /// Most images in one batch.
-    pub batch_images: usize,
-    /// Most bytes in one batch, as listed; one larger image has a batch of its own.
-    pub batch_bytes: u64,
-    /// Requests in flight at once for one shard.
-    pub requests: usize,
-}
-
-impl Default for FetchSettings {
-    fn default() -> Self {
-        Self {
-            max_object_bytes: 64_000_000,
-            batch_images: 32,
-            batch_bytes: 16_000_000,
-            requests: 16,
-        }
-    }
-}
 
 /// Schema of an image table:
 /// path (relative to the root, `/`-separated), label (null where the rule gives none), size_bytes,
@@ -212,8 +187,9 @@ impl ExecutionPlan for ImageScanExec {
         builder.spawn_on(
             async move {
                 let images = shards.get(partition).map_or(&[][..], |shard| &shard.images);
-                for group in batches(images, &settings) {
-                    let batch = fetch(group, &store, &settings, &schema).await;
+                let fetched = fetch::batches(images, &store, settings, &schema);
+                futures::pin_mut!(fetched);
+                while let Some(batch) = fetched.next().await {
                     if sender.send(batch).await.is_err() {
                         break;
                     }
@@ -224,140 +200,4 @@ impl ExecutionPlan for ImageScanExec {
         );
         Ok(builder.build())
     }
-}
-
-/// Cuts the images of a shard into batches bounded by images and by bytes.
-fn batches<'a>(
-    images: &'a [ListedImage],
-    settings: &FetchSettings,
-) -> impl Iterator<Item = &'a [ListedImage]> + use<'a> {
-    let FetchSettings {
-        batch_images,
-        batch_bytes,
-        ..
-    } = *settings;
-    let mut rest = images;
-    std::iter::from_fn(move || {
-        let first = rest.first()?;
-        let mut bytes = first.size_bytes;
-        let mut count = 1;
-        while count < batch_images
-            && let Some(next) = rest.get(count)
-            && bytes.saturating_add(next.size_bytes) <= batch_bytes
-        {
-            bytes = bytes.saturating_add(next.size_bytes);
-            count += 1;
-        }
-        let (group, others) = rest.split_at(count);
-        rest = others;
-        Some(group)
-    })
-}
-
-/// What became of the fetching of one object.
-enum Fetched {
-    Content(Bytes),
-    /// Larger than allowed, hence not fetched.
-    Skipped {
-        size_bytes: u64,
-    },
-    Failed(String),
-}
-
-async fn fetch_one(
-    image: &ListedImage,
-    store: &Arc<dyn ObjectStore>,
-    settings: &FetchSettings,
-) -> Fetched {
-    if let Some(problem) = &image.problem {
-        return Fetched::Failed(problem.clone());
-    }
-    if image.size_bytes > settings.max_object_bytes {
-        return Fetched::Skipped {
-            size_bytes: image.size_bytes,
-        };
-    }
-    let attempt = async {
-        let found = store.get(&location(&image.path)?).await?;
-        // The object may have grown since it was listed.
-        if found.meta.size > settings.max_object_bytes {
-            return Ok(Fetched::Skipped {
-                size_bytes: found.meta.size,
-            });
-        }
-        found.bytes().await.map(Fetched::Content)
-    };
-    match attempt.await {
-        Ok(fetched) => fetched,
-        Err(error) => Fetched::Failed(store_reason(&error)),
-    }
-}
-
-/// The innermost cause of a store's error: the outer ones repeat the path.
-fn store_reason(error: &object_store::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
-async fn fetch(
-    images: &[ListedImage],
-    store: &Arc<dyn ObjectStore>,
-    settings: &FetchSettings,
-    schema: &SchemaRef,
-) -> Result<RecordBatch> {
-    let requests = images.iter().cloned().map(|image| {
-        let (store, settings) = (Arc::clone(store), *settings);
-        async move { fetch_one(&image, &store, &settings).await }
-    });
-    let fetched: Vec<Fetched> = stream::iter(requests.collect::<Vec<_>>())
-        .buffered(settings.requests.max(1))
-        .collect()
-        .await;
-    let mut paths = StringBuilder::new();
-    let mut labels = StringBuilder::new();
-    let mut sizes = Vec::with_capacity(images.len());
-    let mut contents = LargeBinaryBuilder::new();
-    let mut errors = StringBuilder::new();
-    for (image, fetched) in images.iter().zip(&fetched) {
-        paths.append_value(&image.path);
-        labels.append_option(image.label.as_deref());
-        let size_bytes = match fetched {
-            Fetched::Content(content) => {
-                contents.append_value(content);
-                errors.append_null();
-                content.len() as u64
-            }
-            Fetched::Skipped { size_bytes } => {
-                contents.append_null();
-                errors.append_null();
-                *size_bytes
-            }
-            Fetched::Failed(reason) => {
-                contents.append_null();
-                errors.append_value(reason);
-                image.size_bytes
-            }
-        };
-        sizes.push(i64::try_from(size_bytes).unwrap_or(i64::MAX));
-    }
-    let modified = images.iter().map(|image| {
-        // A time is known for everything but what could not even be listed.
-        (image.last_modified_micros != 0).then_some(image.last_modified_micros)
-    });
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(paths.finish()),
-        Arc::new(labels.finish()),
-        Arc::new(Int64Array::from(sizes)),
-        Arc::new(
-            modified
-                .collect::<TimestampMicrosecondArray>()
-                .with_timezone("UTC"),
-        ),
-        Arc::new(contents.finish()),
-        Arc::new(errors.finish()),
-    ];
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(DataFusionError::from)
 }

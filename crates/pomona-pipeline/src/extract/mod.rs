@@ -1,5 +1,8 @@
 //! Photos to features: the one step that sees pixels.
 
+mod growth;
+mod listing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +13,7 @@ use datafusion::prelude::col;
 use object_store::ObjectStore;
 use pomona_engine::{
     EngineError, Extractor, FetchSettings, ImageSource, ImageTable, LabelRule, ListingFilter,
-    Shard, ShardDone, ShardFiles, ShardSize, ShardWrite, Status, extract_function, shards,
+    Shard, ShardDone, ShardFiles, ShardSize, ShardWrite, Status, extract_function,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -19,9 +22,11 @@ use crate::error::PipelineError;
 use crate::events::{Event, Progress};
 use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
 use crate::folder::RunFolder;
-use crate::manifest::ManifestWriter;
 use crate::query;
 use crate::run::Context;
+use crate::started::{Generation, Started};
+
+pub(crate) use growth::remove_rows;
 
 /// Shards that may be listed before they are worked on.
 const SHARDS_AHEAD: usize = 256;
@@ -51,6 +56,18 @@ pub struct ExtractSettings {
     pub fetch: FetchSettings,
     /// What to do about images that give no features.
     pub on_error: OnError,
+    /// Which of the photos are looked at.
+    pub selection: Selection,
+}
+
+/// Which of the photos are looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// All that are listed now.
+    #[default]
+    Listed,
+    /// Those of a finished run that could not be fetched.
+    Unreadable,
 }
 
 /// What an extraction did.
@@ -70,6 +87,12 @@ pub struct Extracted {
     pub prepare_seconds: f64,
     /// Time of all threads in the network or on key points, seconds.
     pub features_seconds: f64,
+    /// The generation of the run, and what is new in it.
+    pub generation: Generation,
+    /// Its first shard.
+    pub first_shard: u32,
+    /// Whether this extraction changed anything.
+    pub is_changed: bool,
 }
 
 impl Extracted {
@@ -98,7 +121,6 @@ struct Listed {
     images: AtomicU64,
     done_before: AtomicU64,
     ended: AtomicBool,
-    stop: AtomicBool,
 }
 
 /// Everything that working on one shard needs.
@@ -151,66 +173,47 @@ impl Job {
 /// Lists the photos of `source`, works out their features and writes manifest, features and ledger into `folder`.
 ///
 /// Work starts before the listing ends. Which shard an image belongs to, and in which place, follows from the
-/// sorted paths alone.
+/// sorted paths alone. Where the folder holds a run that ended, only what is new or changed since is worked out, in
+/// shards of its own, and the rows of what is gone are removed.
 ///
 /// # Errors
 /// [`PipelineError::Interrupted`], [`PipelineError::NothingToDo`] when nothing is listed, and those of the engine.
-pub async fn extract(
+pub(crate) async fn extract(
     context: &Context,
     source: &ImageSource,
     extractor: &Arc<Extractor>,
     settings: &ExtractSettings,
     folder: &RunFolder,
+    started_with: Started,
 ) -> Result<Extracted, PipelineError> {
     let started = Instant::now();
     context
         .observer
         .event(&Event::StageStarted { stage: "extract" });
-    let (feature_count, metadata) = match (
-        NetworkExtraction::of(extractor),
-        KeyPointExtraction::of(extractor),
-    ) {
-        (Some(network), _) => (
-            Some(network.feature_count),
-            Extraction::Network(network).metadata(),
-        ),
-        (None, keypoints) => (
-            None,
-            keypoints.map_or_else(BTreeMap::new, |keypoints| keypoints.metadata()),
-        ),
-    };
-    let job = Arc::new(Job {
-        session: context.session.clone(),
-        source: Arc::clone(source.store()),
-        target: folder.store()?,
-        extractor: Arc::clone(extractor),
-        fetch: settings.fetch,
-        fetch_runtime: context.runtimes.fetch()?,
-        files: ShardFiles::Extraction {
-            feature_count,
-            metadata,
-            stop_at_failure: settings.on_error == OnError::Fail,
-        },
-    });
+    let job = Arc::new(job(context, source, extractor, settings, folder)?);
     let before = extractor.counters().read();
-    let listed = Arc::new(Listed::default());
+    let listed = Listed::default();
     let (sender, mut receiver) = mpsc::channel(SHARDS_AHEAD);
-    let listing = {
-        let (source, settings, listed) = (source.clone(), settings.clone(), Arc::clone(&listed));
-        let manifest = ManifestWriter::create(folder.manifest())?;
-        let folder = folder.clone();
-        tokio::task::spawn_blocking(move || {
-            list(&source, &settings, manifest, &folder, &listed, &sender)
-        })
-    };
+    let listing = listing::list(
+        context,
+        source,
+        settings,
+        folder,
+        started_with,
+        &listed,
+        sender,
+    );
+    tokio::pin!(listing);
 
-    // Two shards at a time at least, so that one is fetched and written while another is worked on.
-    let in_flight = context.workers.max(2);
+    // Some shards at a time, so that one is fetched and written while another is worked on.
+    let ahead = if source.place().is_remote() { 2 } else { 0 };
+    let in_flight = context.workers.max(2) + ahead;
     let mut running: JoinSet<Result<Vec<ShardDone>, PipelineError>> = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     let mut receiving = true;
+    let mut found = None;
     let mut outcome = Ok(());
-    while outcome.is_ok() && (receiving || !running.is_empty()) {
+    while outcome.is_ok() && (found.is_none() || receiving || !running.is_empty()) {
         tokio::select! {
             biased;
             () = context.cancel.cancelled() => outcome = Err(PipelineError::Interrupted),
@@ -227,26 +230,26 @@ pub async fn extract(
                 }
                 None => receiving = false,
             },
+            listed = &mut listing, if found.is_none() => match listed {
+                Ok(done) => found = Some(done),
+                Err(error) => outcome = Err(error),
+            },
             _ = tick.tick() => report_progress(context, extractor, &before, &listed, started),
         }
     }
-    listed.stop.store(true, Ordering::Relaxed);
-    drop(receiver);
     running.shutdown().await;
-    let listing_ended = listing
-        .await
-        .map_err(|error| EngineError::Threads(Box::new(error)))?;
-    outcome?;
-    let listing_seconds = listing_ended?.as_secs_f64();
-    if listed.images.load(Ordering::Relaxed) == 0 {
-        return Err(PipelineError::NothingToDo {
-            what: format!(
-                "{} holds no files to read (hidden ones do not count)",
-                source.root().display()
-            ),
-        });
+    if let (Err(_), Some(found)) = (&outcome, &mut found)
+        && let Some(manifest) = found.manifest.take()
+    {
+        manifest.abandon().await;
     }
+    outcome?;
+    let Some(found) = found else {
+        return Err(PipelineError::Interrupted);
+    };
+    let listing_seconds = found.seconds;
     report_progress(context, extractor, &before, &listed, started);
+    let growth = found.finish(context, folder).await?;
     let seconds = started.elapsed().as_secs_f64();
     let reading = extractor.counters().read();
     let extracted = Extracted {
@@ -257,7 +260,18 @@ pub async fn extract(
         new_images: reading.done - before.done,
         prepare_seconds: reading.prepare_secs - before.prepare_secs,
         features_seconds: reading.features_secs - before.features_secs,
+        is_changed: growth.is_changed,
+        first_shard: growth.first_shard,
+        generation: growth.generation,
     };
+    if extracted.total() == 0 {
+        return Err(PipelineError::NothingToDo {
+            what: format!(
+                "{} holds no files to read (hidden ones do not count)",
+                source.place()
+            ),
+        });
+    }
     context.observer.event(&Event::StageFinished {
         stage: "extract",
         seconds,
@@ -266,37 +280,44 @@ pub async fn extract(
     Ok(extracted)
 }
 
-fn list(
+fn job(
+    context: &Context,
     source: &ImageSource,
+    extractor: &Arc<Extractor>,
     settings: &ExtractSettings,
-    mut manifest: ManifestWriter,
     folder: &RunFolder,
-    listed: &Listed,
-    sender: &mpsc::Sender<Shard>,
-) -> Result<Duration, PipelineError> {
-    let started = Instant::now();
-    let images = source.list(settings.filter.clone(), settings.labels.clone());
-    let mut count = 0;
-    for shard in shards(images, settings.shard_size) {
-        manifest.write(&shard)?;
-        count += 1;
-        let images = shard.images.len() as u64;
-        listed.images.fetch_add(images, Ordering::Relaxed);
-        if folder.is_done(&shard)? {
-            listed.done_before.fetch_add(images, Ordering::Relaxed);
-            continue;
-        }
-        if listed.stop.load(Ordering::Relaxed) || sender.blocking_send(shard).is_err() {
-            // Nobody works on them any more: the manifest would promise shards that never come.
-            return Ok(started.elapsed());
-        }
-    }
-    if count > 0 {
-        folder.remove_beyond(count)?;
-        manifest.finish()?;
-    }
-    listed.ended.store(true, Ordering::Relaxed);
-    Ok(started.elapsed())
+) -> Result<Job, PipelineError> {
+    let (feature_count, metadata) = match (
+        NetworkExtraction::of(extractor),
+        KeyPointExtraction::of(extractor),
+    ) {
+        (Some(network), _) => (
+            Some(network.feature_count),
+            Extraction::Network(network).metadata(),
+        ),
+        (None, keypoints) => (
+            None,
+            keypoints.map_or_else(BTreeMap::new, |keypoints| keypoints.metadata()),
+        ),
+    };
+    let fetch = if source.place().is_remote() {
+        settings.fetch.over_a_network()
+    } else {
+        settings.fetch
+    };
+    Ok(Job {
+        session: context.session.clone(),
+        source: Arc::clone(source.store()),
+        target: folder.store(),
+        extractor: Arc::clone(extractor),
+        fetch,
+        fetch_runtime: context.runtimes.fetch()?,
+        files: ShardFiles::Extraction {
+            feature_count,
+            metadata,
+            stop_at_failure: settings.on_error == OnError::Fail,
+        },
+    })
 }
 
 /// What the time that makes features is called.

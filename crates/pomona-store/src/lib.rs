@@ -1,0 +1,32 @@
+//! Where do bytes lie, and how do they come and go, fast and whole?
+//!
+//! A [`Place`] is a folder or a file, on this machine or in a bucket; [`Stores`] opens places by path or URL, with the
+//! keys that each cloud's standard chain gives. Behind a place is an [`object_store::ObjectStore`]: requests over a
+//! network adapt to the other side's latency and throttling and are tried again ([`Traffic`] tells how often), files on
+//! this machine appear whole or not at all. [`RunLock`] keeps two processes from the same place.
+//!
+//! Nothing here knows what the bytes mean.
+
+mod address;
+mod careful;
+mod error;
+mod limit;
+mod listing;
+mod local;
+mod lock;
+mod place;
+mod profile;
+mod region;
+mod remote;
+mod service;
+mod stores;
+mod traffic;
+mod written;
+
+pub use address::Address;
+pub use error::{Outage, StoreError, find, hint, is_fatal, reason};
+pub use listing::{Listing, list_ordered};
+pub use lock::RunLock;
+pub use place::{Place, PlaceWriter};
+pub use stores::{Encryption, StoreSettings, Stores};
+pub use traffic::{LimitAt, Traffic, TrafficReading};
