@@ -13,14 +13,29 @@ from pathlib import Path
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 BEGIN, END = "<!-- begin: written by tools/settings_table.py -->", "<!-- end -->"
 # Shown once, for all commands.
-GLOBAL = ["--quiet", "--json", "--help", "--version"]
+GLOBAL = [
+    "--quiet",
+    "--json",
+    "--settings",
+    "--show-settings",
+    "--allowed-region",
+    "--encryption",
+    "--kms-key",
+    "--help",
+    "--version",
+]
 COMMANDS = [
     "run",
     "extract",
     "fit",
     "reduce",
     "report",
+    "status",
+    "retry",
     "why",
+    "forget",
+    "clean",
+    "pack",
     "sql",
     "demo",
     "backbones list",
@@ -69,7 +84,7 @@ def row(name, value, text):
     if listed:
         items = [item.split(":", 1) for item in listed.removeprefix("- ").split(" - ")]
         kind = ", ".join(f"`{word.strip()}`" for word, _ in items)
-        text += ": " + "; ".join(f"`{word.strip()}`: {meaning.strip()}" for word, meaning in items)
+        text = text.strip().rstrip(".") + ": " + "; ".join(f"`{word.strip()}`: {meaning.strip()}" for word, meaning in items)
     elif choices:
         kind = ", ".join(f"`{word}`" for word in choices[1].split(", "))
     elif kind:
@@ -105,6 +120,7 @@ def table(rows):
 def tables(pomona):
     blocks = []
     everywhere = [entry for entry in entries(help_of(pomona, "run")) if entry[0] and entry[0].split()[-1] in GLOBAL]
+    everywhere.sort(key=lambda entry: GLOBAL.index(entry[0].split()[-1]))
     # `--help` describes itself differently where there is more to show.
     blocks.append("## All commands\n\n" + table([row(name, value, text.split(" (see")[0]) for name, value, text in everywhere]))
     shared = {entry[:2] for entry in entries(help_of(pomona, "extract"))}

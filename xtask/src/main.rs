@@ -4,6 +4,7 @@
 //! run. It builds the `pomona` binary and runs it as a process, as a person does; the rivals are Python programs in
 //! an environment of their own below the user's cache. Exit status 1 where a figure misses what it must reach.
 
+mod bucket;
 mod figures;
 mod place;
 mod process;

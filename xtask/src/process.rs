@@ -26,8 +26,18 @@ pub(crate) struct Ran {
 
 /// Runs a program to its end; it may fail.
 pub(crate) fn attempt<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Ran> {
+    attempt_with(program, arguments, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn attempt_with<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: &[S],
+    variables: &[(String, String)],
+) -> Result<Ran> {
     let started = Instant::now();
     let mut command = Command::new(program);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     // What this shell tells libraries of arithmetic would slow a rival down, or speed it up.
     for name in [
         "OPENBLAS_CORETYPE",
@@ -72,7 +82,16 @@ pub(crate) fn attempt<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Resul
 
 /// Runs a program that must not fail.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> Result<Ran> {
-    let ran = attempt(program, arguments)?;
+    run_with(program, arguments, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn run_with<S: AsRef<OsStr>>(
+    program: &Path,
+    arguments: &[S],
+    variables: &[(String, String)],
+) -> Result<Ran> {
+    let ran = attempt_with(program, arguments, variables)?;
     if ran.code != Some(0) {
         bail!(
             "{} failed ({:?}):\n{}",

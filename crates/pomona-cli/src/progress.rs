@@ -76,6 +76,15 @@ impl Reporter {
         })
     }
 
+    /// The same, where nothing was asked for about places.
+    pub(crate) fn or_stores(&self, args: &StoreArgs) -> Result<Self, Failure> {
+        if self.stores == StoreSettings::default() {
+            self.with_stores(args)
+        } else {
+            Ok(self.clone())
+        }
+    }
+
     /// What places are opened with.
     pub(crate) fn stores(&self) -> &StoreSettings {
         &self.stores

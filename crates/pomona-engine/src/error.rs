@@ -148,7 +148,10 @@ impl EngineError {
         match error {
             DataFusionError::External(inner) => match inner.downcast::<Carried>() {
                 Ok(carried) => carried.0,
-                Err(other) => Self::DataFusion(DataFusionError::External(other)),
+                Err(other) => match other.downcast::<object_store::Error>() {
+                    Ok(error) => Self::Store(*error),
+                    Err(other) => Self::DataFusion(DataFusionError::External(other)),
+                },
             },
             DataFusionError::Context(message, inner) => match Self::recover(*inner) {
                 Self::DataFusion(inner) => {
@@ -160,6 +163,7 @@ impl EngineError {
                 Ok(inner) => Self::recover(inner),
                 Err(shared) => Self::DataFusion(DataFusionError::Shared(shared)),
             },
+            DataFusionError::ObjectStore(error) => Self::Store(*error),
             other => Self::DataFusion(other),
         }
     }

@@ -32,6 +32,35 @@ impl Fingerprint {
         self.rows += 1;
     }
 
+    /// Reads one that was written down; none where it is not of this kind.
+    pub(crate) fn of(data: &DataFingerprint) -> Option<Self> {
+        let mut sum = [0; 4];
+        let digits = data.sha256.as_bytes();
+        if digits.len() != 64 {
+            return None;
+        }
+        for (limb, digits) in sum.iter_mut().zip(digits.chunks(16)) {
+            let text = std::str::from_utf8(digits).ok()?;
+            *limb = u64::from_str_radix(text, 16).ok()?.swap_bytes();
+        }
+        Some(Self {
+            sum,
+            rows: data.rows,
+        })
+    }
+
+    /// Takes another one's images out.
+    pub(crate) fn remove(&mut self, other: &Self) {
+        let mut borrow = false;
+        for (limb, taken) in self.sum.iter_mut().zip(&other.sum) {
+            let (once, one) = limb.overflowing_sub(*taken);
+            let (twice, two) = once.overflowing_sub(u64::from(borrow));
+            *limb = twice;
+            borrow = one || two;
+        }
+        self.rows = self.rows.wrapping_sub(other.rows);
+    }
+
     /// As it is written down.
     pub(crate) fn finish(&self) -> DataFingerprint {
         DataFingerprint {
@@ -65,5 +94,12 @@ mod tests {
         assert_ne!(both, of(&[("a", "2"), ("b", "1")]));
         assert_ne!(both, of(&[("a", "1")]));
         assert_ne!(of(&[("a", "1")]), of(&[("a", "1"), ("a", "1")]));
+    }
+
+    #[test]
+    fn what_is_taken_out_is_as_if_it_had_never_been_there() {
+        let mut both = Fingerprint::of(&of(&[("a", "1"), ("b", "2"), ("c", "3")])).unwrap();
+        both.remove(&Fingerprint::of(&of(&[("b", "2")])).unwrap());
+        assert_eq!(both.finish(), of(&[("a", "1"), ("c", "3")]));
     }
 }

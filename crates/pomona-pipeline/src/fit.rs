@@ -11,7 +11,7 @@ use crate::error::PipelineError;
 use crate::events::Event;
 use crate::input::FeatureInput;
 use crate::model::{DataFingerprint, ModelFile};
-use crate::moments::{self, partitions};
+use crate::moments::{self, Summed, partitions};
 use crate::run::Context;
 use crate::self_test::SelfTest;
 use crate::words::WordModel;
@@ -136,7 +136,16 @@ async fn sums(
     if let (Some(file), Some(summed)) = (&file, &summed)
         && summed.count() == data.rows
     {
-        moments::save(file, summed, data, &features).await?;
+        let generation = match &input.run {
+            Some(run) => run.started().await?.map_or(0, |started| started.generation),
+            None => 0,
+        };
+        let of = Summed {
+            data: data.clone(),
+            features,
+            generation,
+        };
+        moments::save(file, summed, &of).await?;
     }
     Ok(summed)
 }

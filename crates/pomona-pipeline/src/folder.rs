@@ -89,7 +89,7 @@ impl RunFolder {
         })
         .await?;
         Ok(Self {
-            place,
+            place: place.known().await?,
             lock: Some(Arc::new(lock)),
         })
     }
@@ -164,6 +164,8 @@ impl RunFolder {
 
     /// Lets other processes into the folder.
     pub async fn release(&self) {
+        // Where this fails, what was to be written is told by whoever waited for it.
+        let _ = self.place.settle().await;
         if let Some(lock) = &self.lock {
             lock.release().await;
         }
@@ -258,8 +260,7 @@ impl RunFolder {
 
     /// Begins a run with everything that decides its shards, or goes on with one that was begun with the same.
     ///
-    /// `run.json` is removed then: a run that is gone on with must not look finished. `fit` is what the model is to be
-    /// fitted with, where one that is there already is to stay.
+    /// `fit` is what the model is to be fitted with, where one that is there already is to stay.
     ///
     /// # Errors
     /// [`PipelineError::OtherSettings`] and [`PipelineError::OtherFit`].
@@ -275,10 +276,21 @@ impl RunFolder {
                 command: command.to_vec(),
                 ..Started::default()
             };
-            self.write_started(&started).await?;
+            // Before the first shard is written, the listing waits until this is there.
+            self.note_started(&started).await?;
             return Ok(started);
         };
         let differences = differences(&before.settings, settings);
+        if !differences.is_empty() && self.holds_nothing().await? {
+            // Whatever it was, nothing came of it.
+            let started = Started {
+                settings: settings.clone(),
+                command: command.to_vec(),
+                ..Started::default()
+            };
+            self.note_started(&started).await?;
+            return Ok(started);
+        }
         if !differences.is_empty() {
             return Err(PipelineError::OtherSettings {
                 folder: self.place.shown(),
@@ -297,12 +309,21 @@ impl RunFolder {
             }
         }
         self.place.clean().await?;
-        self.record_file().delete().await?;
         if before.command != command && !command.is_empty() {
             before.command = command.to_vec();
             self.write_started(&before).await?;
         }
         Ok(before)
+    }
+
+    /// Whether no shard was ever done.
+    async fn holds_nothing(&self) -> Result<bool, PipelineError> {
+        Ok(!self.manifest().is_file().await? && self.table("images").await?.is_empty())
+    }
+
+    /// Makes the run look unfinished, before anything of it is changed.
+    pub(crate) async fn unfinish(&self) -> Result<(), PipelineError> {
+        Ok(self.record_file().delete().await?)
     }
 
     /// How the run was begun; none where the folder does not say.
@@ -312,6 +333,12 @@ impl RunFolder {
 
     pub(crate) async fn write_started(&self, started: &Started) -> Result<(), PipelineError> {
         write_json(&self.place.join(STARTED), started).await
+    }
+
+    /// The same where nothing that follows depends on it before the run's last object.
+    pub(crate) async fn note_started(&self, started: &Started) -> Result<(), PipelineError> {
+        let file = self.place.join(STARTED);
+        Ok(file.write_later(json(&file, started)?).await?)
     }
 
     /// The command that began the run, word by word; empty where the folder does not say.
@@ -363,6 +390,8 @@ impl RunFolder {
 
     /// Writes `run.json`.
     pub(crate) async fn write_record(&self, record: &RunRecord) -> Result<(), PipelineError> {
+        // The last object of a run: everything else is there before.
+        self.place.settle().await?;
         write_json(&self.record_file(), record).await
     }
 }
@@ -406,9 +435,13 @@ pub(crate) async fn write_json(
     file: &Place,
     value: &impl serde::Serialize,
 ) -> Result<(), PipelineError> {
+    Ok(file.write(json(file, value)?).await?)
+}
+
+fn json(file: &Place, value: &impl serde::Serialize) -> Result<Bytes, PipelineError> {
     let mut json = serde_json::to_vec_pretty(value).map_err(PipelineError::broken(file))?;
     json.push(b'\n');
-    Ok(file.write(Bytes::from(json)).await?)
+    Ok(Bytes::from(json))
 }
 
 /// The `.parquet` files of a folder, by name; none where the folder is missing.

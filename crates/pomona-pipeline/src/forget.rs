@@ -15,7 +15,7 @@ use crate::manifest::{self, ManifestWriter};
 use crate::model::ModelFile;
 use crate::moments;
 use crate::query;
-use crate::record::now;
+use crate::record::{RunRecord, now};
 use crate::report::report_of;
 use crate::results;
 use crate::run::Context;
@@ -67,7 +67,17 @@ struct ForgottenImage {
     content_sha256: Option<String>,
 }
 
+/// What is being forgotten, until the receipt is there.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Pending {
+    rows: Vec<Row>,
+    rows_removed: BTreeMap<String, u64>,
+    /// `run.json`, which is not there meanwhile.
+    record: Option<RunRecord>,
+}
+
 /// A row of the ledger that is to go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     path: String,
     content: Option<String>,
@@ -89,12 +99,30 @@ pub(crate) async fn forgotten(folder: &RunFolder) -> Result<HashSet<String>, Pip
     for (_, receipt) in receipts(folder).await? {
         hashes.extend(receipt.forgotten.into_iter().map(|image| image.path_sha256));
     }
+    let pending = pending(folder).await?;
+    hashes.extend(pending.rows.iter().map(|row| path_hash(&row.path)));
     Ok(hashes)
+}
+
+fn pending_file(folder: &RunFolder) -> Place {
+    folder.place().join(RECEIPTS).join("pending.json")
+}
+
+/// What an interrupted request was about to forget.
+async fn pending(folder: &RunFolder) -> Result<Pending, PipelineError> {
+    let file = pending_file(folder);
+    match file.read_if_there().await? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(PipelineError::broken(&file)),
+        None => Ok(Pending::default()),
+    }
 }
 
 async fn receipts(folder: &RunFolder) -> Result<Vec<(Place, Receipt)>, PipelineError> {
     let mut receipts = Vec::new();
     for file in folder.place().join(RECEIPTS).files().await? {
+        if !file.name().starts_with("forgotten-") {
+            continue;
+        }
         let receipt =
             serde_json::from_slice(&file.read().await?).map_err(PipelineError::broken(&file))?;
         receipts.push((file, receipt));
@@ -106,7 +134,7 @@ async fn receipts(folder: &RunFolder) -> Result<Vec<(Place, Receipt)>, PipelineE
 /// report, and leaves a receipt in `forgotten/`. Later runs in the folder leave the paths out, even if the photos are
 /// still there.
 ///
-/// Giving the same request again after it was interrupted goes on with it.
+/// What was interrupted is gone on with by the next request, whatever that asks for.
 ///
 /// # Errors
 /// [`PipelineError::NoSuchImage`] where the run has none of them, [`PipelineError::Incomplete`] where it did not end.
@@ -127,9 +155,29 @@ async fn remove(
     folder: &RunFolder,
     request: &ForgetRequest,
 ) -> Result<Forgotten, PipelineError> {
-    folder.check_complete(context).await?;
-    let record = folder.record().await.ok();
-    let rows = rows(context, folder, request).await?;
+    let before = pending(folder).await?;
+    if before.rows.is_empty() {
+        folder.check_complete(context).await?;
+    }
+    let record = folder.record().await.ok().or(before.record);
+    let mut rows = rows(context, folder, request, &before.rows).await?;
+    let mut rows_removed = count(context, folder, &rows).await?;
+    for (table, rows) in before.rows_removed {
+        *rows_removed.entry(table).or_default() += rows;
+    }
+    for row in before.rows {
+        if !rows.iter().any(|other| other.path == row.path) {
+            rows.push(row);
+        }
+    }
+    // From here on it is known what is to go, whatever happens.
+    let pending = Pending {
+        rows: rows.clone(),
+        rows_removed: rows_removed.clone(),
+        record: record.clone(),
+    };
+    write_json(&pending_file(folder), &pending).await?;
+    folder.unfinish().await?;
     let mut removed: BTreeMap<u32, HashSet<String>> = BTreeMap::new();
     for row in &rows {
         removed
@@ -138,13 +186,15 @@ async fn remove(
             .insert(row.path.clone());
     }
     let all: HashSet<&str> = rows.iter().map(|row| row.path.as_str()).collect();
-    let rows_removed = count(context, folder, &rows).await?;
     let had_moments = folder.moments().is_file().await?;
-    moments::update(context, folder, u32::MAX, &removed).await?;
+    moments::forget(context, folder, &removed).await?;
     let has_moments = folder.moments().is_file().await?;
-    // The ledger goes last within each shard: what was interrupted is found again by the same request.
     remove_rows(folder, &removed).await?;
     rewrite_manifest(context, folder, &all).await?;
+    // They count what is no more; a run with --per label makes them again.
+    for name in ["words_by_label.csv", "words_by_label.parquet"] {
+        folder.place().join(name).delete().await?;
+    }
     let csv = folder.place().join("results.csv");
     if csv.is_file().await? {
         let model = ModelFile::load(&folder.model()).await?;
@@ -177,6 +227,7 @@ async fn remove(
         (true, false) => "removed; the next fit sums up everything anew",
     };
     let receipt = write_receipt(folder, &rows, rows_removed, told, remains).await?;
+    pending_file(folder).delete().await?;
     Ok(Forgotten {
         images: rows.len() as u64,
         run: folder.place().clone(),
@@ -189,6 +240,7 @@ async fn rows(
     context: &Context,
     folder: &RunFolder,
     request: &ForgetRequest,
+    pending: &[Row],
 ) -> Result<Vec<Row>, PipelineError> {
     let list = |values: &[String]| -> Vec<Expr> {
         values.iter().map(|value| lit(value.as_str())).collect()
@@ -230,13 +282,14 @@ async fn rows(
             }
         }
     }
+    let known = || rows.iter().chain(pending);
     let missing = paths
         .iter()
-        .find(|path| !rows.iter().any(|row| row.path == **path))
+        .find(|path| !known().any(|row| row.path == **path))
         .or_else(|| {
             contents
                 .iter()
-                .find(|hash| !rows.iter().any(|row| row.content.as_ref() == Some(*hash)))
+                .find(|hash| !known().any(|row| row.content.as_ref() == Some(*hash)))
         });
     match missing {
         Some(missing) => Err(PipelineError::NoSuchImage {
@@ -294,9 +347,17 @@ async fn write_receipt(
     remains: Vec<String>,
 ) -> Result<Place, PipelineError> {
     let before = receipts(folder).await?;
+    // One that was taken away leaves its number unused: the next one must not look like it.
+    let number = before.last().map_or(0, |(file, _)| {
+        let name = file.name();
+        let digits = name
+            .trim_start_matches("forgotten-")
+            .trim_end_matches(".json");
+        digits.parse::<u32>().map_or(0, |number| number + 1)
+    });
     let file = folder
         .place()
-        .join(&format!("{RECEIPTS}/forgotten-{:05}.json", before.len()));
+        .join(&format!("{RECEIPTS}/forgotten-{number:05}.json"));
     let mut receipt = Receipt {
         when: now(),
         pomona: env!("CARGO_PKG_VERSION").to_owned(),

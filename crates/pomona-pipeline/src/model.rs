@@ -1,11 +1,14 @@
 //! `model.pomona`: what was fitted, with everything that it needs.
 
+use std::path::Path;
+
 use pomona_learn::words::Norm;
 use pomona_learn::{Reducer, SealedFile, Section};
 use pomona_store::Place;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::error::PipelineError;
+use crate::error::{PipelineError, Shown};
 use crate::extraction::Extraction;
 use crate::self_test::SelfTest;
 use crate::words::WordModel;
@@ -55,6 +58,20 @@ impl ModelFile {
     /// # Errors
     /// Those of the store.
     pub async fn save(&self, file: &Place) -> Result<(), PipelineError> {
+        Ok(file.write_later(self.to_bytes(file)?).await?)
+    }
+
+    /// SHA-256 of the model file, hex.
+    ///
+    /// # Errors
+    /// When the model cannot be encoded.
+    pub fn sha256(&self) -> Result<String, PipelineError> {
+        let bytes = self.to_bytes(Path::new("the model"))?;
+        let hash = Sha256::digest(&bytes);
+        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn to_bytes(&self, file: &(impl Shown + ?Sized)) -> Result<Vec<u8>, PipelineError> {
         let header = Header {
             pomona: env!("CARGO_PKG_VERSION").to_owned(),
             extraction: self.extraction.clone(),
@@ -83,8 +100,7 @@ impl ModelFile {
                 .sections
                 .insert(name.to_owned(), Section::F32(values.clone()));
         }
-        let bytes = sealed.to_bytes().map_err(PipelineError::broken(file))?;
-        Ok(file.write(bytes).await?)
+        sealed.to_bytes().map_err(PipelineError::broken(file))
     }
 
     /// Reads a model and checks its seal, and that its test features still give their components.

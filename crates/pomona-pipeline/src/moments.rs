@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray};
-use datafusion::prelude::col;
+use datafusion::prelude::{col, lit};
 use futures::TryStreamExt;
 use pomona_engine::{FloatRows, Grouping, ParquetTable, Status, moments_function, without_rows};
 use pomona_learn::{Moments, SealedFile};
@@ -28,43 +28,49 @@ pub(crate) fn partitions(files: usize) -> usize {
     files.div_ceil(FILES_A_PARTITION).clamp(1, PARTITIONS)
 }
 
+/// Which rows were summed up, and what of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Summed {
+    /// The images.
+    pub(crate) data: DataFingerprint,
+    /// How their features came to be, as the files of features say.
+    pub(crate) features: BTreeMap<String, String>,
+    /// The generation of the run that they were last brought up to date with.
+    pub(crate) generation: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     pomona: String,
     kind: String,
-    /// The rows that were summed up.
-    data: DataFingerprint,
-    /// How their features came to be, as the files of features say.
-    features: BTreeMap<String, String>,
+    #[serde(flatten)]
+    summed: Summed,
 }
 
 const KIND: &str = "moments";
 
 /// Sums over the features of a run, and which those are.
-pub(crate) struct Kept {
-    pub(crate) moments: Moments,
-    data: DataFingerprint,
-    features: BTreeMap<String, String>,
+struct Kept {
+    moments: Moments,
+    summed: Summed,
 }
 
 /// Writes the sums of all features of a run.
 pub(crate) async fn save(
     file: &Place,
     moments: &Moments,
-    data: &DataFingerprint,
-    features: &BTreeMap<String, String>,
+    summed: &Summed,
 ) -> Result<(), PipelineError> {
     let header = Header {
         pomona: env!("CARGO_PKG_VERSION").to_owned(),
         kind: KIND.to_owned(),
-        data: data.clone(),
-        features: features.clone(),
+        summed: summed.clone(),
     };
     let header = serde_json::to_value(header).map_err(PipelineError::broken(file))?;
     let mut sealed = SealedFile::new(header);
     moments.write_into(&mut sealed);
     let bytes = sealed.to_bytes().map_err(PipelineError::broken(file))?;
-    Ok(file.write(bytes).await?)
+    Ok(file.write_later(bytes).await?)
 }
 
 /// Reads the sums; none where there are none, or none that can be used: they can be made anew.
@@ -76,10 +82,10 @@ async fn load(file: &Place) -> Result<Option<Kept>, PipelineError> {
         let sealed = SealedFile::from_bytes(&bytes).ok()?;
         let header = Header::deserialize(&sealed.header).ok()?;
         let moments = Moments::read_from(&sealed).ok()?;
-        (header.kind == KIND && moments.count() == header.data.rows).then_some(Kept {
+        let is_usable = header.kind == KIND && moments.count() == header.summed.data.rows;
+        is_usable.then_some(Kept {
             moments,
-            data: header.data,
-            features: header.features,
+            summed: header.summed,
         })
     };
     Ok(read())
@@ -93,7 +99,7 @@ pub(crate) async fn of(
 ) -> Result<Option<Moments>, PipelineError> {
     Ok(load(file)
         .await?
-        .filter(|kept| kept.data == *data && kept.features == *features)
+        .filter(|kept| kept.summed.data == *data && kept.summed.features == *features)
         .map(|kept| kept.moments))
 }
 
@@ -139,11 +145,14 @@ pub(crate) async fn sum(
 }
 
 /// Brings the kept sums up to date with a generation that begins at `first_shard`, before the rows `removed` are taken
-/// out of the shards before it: what is new is added, what is gone subtracted. Where the kept sums are not those of
-/// the run as it was, they are given up, and the next fit sums up everything.
+/// out of the shards before it: what is new is added, what is gone subtracted.
+///
+/// The fingerprint is added to and subtracted from in the same steps, so sums that went wrong, by whatever was stopped
+/// in between, are never taken for those of the run: the next fit sums up everything then.
 pub(crate) async fn update(
     context: &Context,
     folder: &RunFolder,
+    generation: u32,
     first_shard: u32,
     removed: &BTreeMap<u32, HashSet<String>>,
 ) -> Result<(), PipelineError> {
@@ -151,8 +160,8 @@ pub(crate) async fn update(
     let Some(mut kept) = load(&file).await? else {
         return Ok(());
     };
-    let (before, after) = fingerprints(context, folder, first_shard, removed).await?;
-    if kept.data == after {
+    // Done already, before the run was stopped.
+    if kept.summed.generation == generation {
         return Ok(());
     }
     let new: Vec<Place> = folder
@@ -162,27 +171,81 @@ pub(crate) async fn update(
         .filter(|file| shard_number(file).is_some_and(|shard| shard >= first_shard))
         .collect();
     let is_same_kind = match new.first() {
-        Some(first) => metadata_of(context, first).await? == kept.features,
+        Some(first) => metadata_of(context, first).await? == kept.summed.features,
         // Descriptors become features later, by a codebook.
-        None => false,
+        None => folder.table("descriptors").await?.is_empty(),
     };
-    let is_only_removal = new.is_empty() && folder.table("descriptors").await?.is_empty();
-    if kept.data != before || !(is_same_kind || is_only_removal) {
+    let data = &kept.summed.data;
+    let after = fingerprint_after(context, folder, data, first_shard, removed).await?;
+    let (Some(after), true) = (after, is_same_kind) else {
         return Ok(file.delete().await?);
-    }
+    };
     if let Some(added) = sum(context, &new, "features").await? {
         kept.moments.merge(&added)?;
     }
-    for (shard, paths) in removed {
-        let features = folder.table_file("features", *shard);
-        if let Some(gone) = removed_features(&features, paths).await? {
-            kept.moments.subtract(&gone)?;
-        }
-    }
-    if kept.moments.count() != after.rows {
+    if !subtract(folder, &mut kept.moments, removed).await? || kept.moments.count() != after.rows {
         return Ok(file.delete().await?);
     }
-    save(&file, &kept.moments, &after, &kept.features).await
+    kept.summed.data = after;
+    kept.summed.generation = generation;
+    save(&file, &kept.moments, &kept.summed).await
+}
+
+/// Takes rows out of the kept sums before they are taken out of the shards. Sums that are not those of all rows are
+/// given up.
+pub(crate) async fn forget(
+    context: &Context,
+    folder: &RunFolder,
+    removed: &BTreeMap<u32, HashSet<String>>,
+) -> Result<(), PipelineError> {
+    let file = folder.moments();
+    let Some(mut kept) = load(&file).await? else {
+        return Ok(());
+    };
+    let ledgers = folder.table("images").await?;
+    let all_removed: HashSet<&str> = removed
+        .values()
+        .flat_map(|paths| paths.iter().map(String::as_str))
+        .collect();
+    let (mut gone, mut left) = (Fingerprint::default(), Fingerprint::default());
+    add_images(context, &ledgers, &mut gone, |path| {
+        all_removed.contains(path)
+    })
+    .await?;
+    add_images(context, &ledgers, &mut left, |path| {
+        !all_removed.contains(path)
+    })
+    .await?;
+    let after = left.finish();
+    // Done already, before it was interrupted.
+    if kept.summed.data == after {
+        return Ok(());
+    }
+    let mut before = Fingerprint::of(&kept.summed.data).unwrap_or_default();
+    before.remove(&gone);
+    let is_theirs = before.finish() == after;
+    if !is_theirs || !subtract(folder, &mut kept.moments, removed).await? {
+        return Ok(file.delete().await?);
+    }
+    kept.summed.data = after;
+    save(&file, &kept.moments, &kept.summed).await
+}
+
+/// Subtracts the features of some rows; false where the sums have no such rows.
+async fn subtract(
+    folder: &RunFolder,
+    moments: &mut Moments,
+    removed: &BTreeMap<u32, HashSet<String>>,
+) -> Result<bool, PipelineError> {
+    for (shard, paths) in removed {
+        let features = folder.table_file("features", *shard);
+        if let Some(gone) = removed_features(&features, paths).await?
+            && moments.subtract(&gone).is_err()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The sums of the rows of some paths.
@@ -209,53 +272,64 @@ async fn removed_features(
     Ok(moments)
 }
 
-/// Which images have features: in the shards before `first_shard`, and in all shards but for the rows `removed`.
-async fn fingerprints(
+/// Which images have features once the shards from `first_shard` on are added to those that were summed up, and the
+/// rows `removed` taken out; none where those that were summed up cannot be told.
+async fn fingerprint_after(
     context: &Context,
     folder: &RunFolder,
+    before: &DataFingerprint,
     first_shard: u32,
     removed: &BTreeMap<u32, HashSet<String>>,
-) -> Result<(DataFingerprint, DataFingerprint), PipelineError> {
-    let (mut before, mut after) = (Fingerprint::default(), Fingerprint::default());
-    let mut add = |path: &str, content: &str, is_new: bool, is_gone: bool| {
-        if !is_new {
-            before.add(path, content);
-        }
-        if !is_gone {
-            after.add(path, content);
-        }
+) -> Result<Option<DataFingerprint>, PipelineError> {
+    let Some(mut sum) = Fingerprint::of(before) else {
+        return Ok(None);
     };
+    let (mut new, mut gone) = (Vec::new(), Vec::new());
+    for file in folder.table("images").await? {
+        match shard_number(&file) {
+            Some(shard) if shard >= first_shard => new.push(file),
+            Some(shard) if removed.contains_key(&shard) => gone.push(file),
+            _ => {}
+        }
+    }
     let all_removed: HashSet<&str> = removed
         .values()
         .flat_map(|paths| paths.iter().map(String::as_str))
         .collect();
-    for is_new in [false, true] {
-        let mut files = folder.table("images").await?;
-        files.retain(|file| {
-            shard_number(file).is_some_and(|shard| (shard >= first_shard) == is_new)
-        });
-        let Some(images) = query::over(context, &files).await? else {
-            continue;
-        };
-        let mut rows = images
-            .select_columns(&["path", "content_sha256", "status"])?
-            .execute_stream()
-            .await?;
-        while let Some(batch) = rows.try_next().await? {
-            let (paths, contents, statuses) = (
-                query::texts(&batch, 0)?,
-                query::texts(&batch, 1)?,
-                query::texts(&batch, 2)?,
-            );
-            for ((path, content), status) in paths.into_iter().zip(contents).zip(statuses) {
-                if let (Some(path), Some(content), Some(Status::Ok)) =
-                    (path, content, status.as_deref().and_then(Status::from_name))
-                {
-                    let is_gone = !is_new && all_removed.contains(path.as_str());
-                    add(&path, &content, is_new, is_gone);
-                }
+    let mut taken = Fingerprint::default();
+    add_images(context, &gone, &mut taken, |path| {
+        all_removed.contains(path)
+    })
+    .await?;
+    sum.remove(&taken);
+    add_images(context, &new, &mut sum, |_| true).await?;
+    Ok(Some(sum.finish()))
+}
+
+/// Adds the images with features in some ledgers, if they are wanted.
+async fn add_images(
+    context: &Context,
+    ledgers: &[Place],
+    sum: &mut Fingerprint,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<(), PipelineError> {
+    let Some(images) = query::over(context, ledgers).await? else {
+        return Ok(());
+    };
+    let mut rows = images
+        .filter(col("status").eq(lit(Status::Ok.name())))?
+        .select_columns(&["path", "content_sha256"])?
+        .execute_stream()
+        .await?;
+    while let Some(batch) = rows.try_next().await? {
+        let paths = query::texts(&batch, 0)?;
+        for (path, content) in paths.into_iter().zip(query::texts(&batch, 1)?) {
+            if let (Some(path), Some(content)) = (path, content)
+                && is_wanted(&path)
+            {
+                sum.add(&path, &content);
             }
         }
     }
-    Ok((before.finish(), after.finish()))
+    Ok(())
 }

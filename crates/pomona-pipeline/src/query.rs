@@ -43,10 +43,12 @@ pub(crate) async fn over(
     context: &Context,
     files: &[Place],
 ) -> Result<Option<DataFrame>, PipelineError> {
-    if files.is_empty() {
+    let Some(first) = files.first() else {
         return Ok(None);
-    }
-    let table = ParquetTable::open(&context.session, files, Grouping::AtMost(4)).await?;
+    };
+    // Over a network many files are read at once: each takes some answers.
+    let groups = if first.is_remote() { 32 } else { 4 };
+    let table = ParquetTable::open(&context.session, files, Grouping::AtMost(groups)).await?;
     Ok(Some(context.session.read_table(Arc::new(table))?))
 }
 

@@ -19,6 +19,25 @@ use crate::model::ModelFile;
 use crate::results;
 use crate::run::Context;
 
+/// The key under which the files of components say whose they are.
+const MODEL_KEY: &str = "pomona.model_sha256";
+
+/// Whether the components below `out` are of this model, as far as there are any.
+pub(crate) async fn is_of(
+    context: &Context,
+    out: &Place,
+    model: &ModelFile,
+) -> Result<bool, PipelineError> {
+    let files = parquet_files(&out.join("reduced")).await?;
+    let Some(first) = files.first() else {
+        return Ok(true);
+    };
+    let files = std::slice::from_ref(first);
+    let table = ParquetTable::open(&context.session, files, Grouping::FileEach).await?;
+    let schema = datafusion::catalog::TableProvider::schema(&table);
+    Ok(schema.metadata().get(MODEL_KEY) == Some(&model.sha256()?))
+}
+
 /// What to reduce, and where to.
 #[derive(Debug, Clone)]
 pub struct ReduceRequest<'a> {
@@ -132,10 +151,11 @@ async fn write_shards(
     } = request;
     let store = out.below();
     let reducer = Arc::new(model.reducer.clone());
-    let metadata = model
+    let mut metadata = model
         .extraction
         .as_ref()
         .map_or_else(BTreeMap::new, Extraction::metadata);
+    metadata.insert(MODEL_KEY.to_owned(), model.sha256()?);
     // A shard of a run keeps its number; other programs' files are numbered as they come.
     let numbered = (0..).zip(&input.files).map(|(place, file)| {
         let number = input.run.as_ref().and_then(|_| shard_number(file));

@@ -53,7 +53,7 @@ pub(crate) async fn report_of(
     let data = collect(context, folder, record).await?;
     let html = pomona_report::render(&data)?;
     let file = folder.report();
-    file.write(html).await?;
+    file.write_later(html).await?;
     context.observer.event(&Event::StageFinished {
         stage: "report",
         seconds: started.elapsed().as_secs_f64(),

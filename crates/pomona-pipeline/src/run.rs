@@ -22,7 +22,7 @@ use crate::input::FeatureInput;
 use crate::model::ModelFile;
 use crate::moments;
 use crate::record::{RunRecord, TrafficRecord, now};
-use crate::reduce::{ReduceRequest, clear_reduced, reduce};
+use crate::reduce::{self, ReduceRequest, clear_reduced, reduce};
 use crate::report::report_of;
 use crate::started::Started;
 use crate::words::{self, Codebook, WordFeatures, WordSettings};
@@ -170,6 +170,11 @@ async fn carry_out(
         Some(file) => Some((ModelFile::load(file).await?, file.shown())),
         None => None,
     };
+    // The first pages come while the network is opened.
+    let images = source.list(
+        settings.extract.filter.clone(),
+        settings.extract.labels.clone(),
+    );
     let (extractor, notes) = extractor_for(
         context,
         request,
@@ -187,7 +192,11 @@ async fn carry_out(
     record
         .settings
         .insert("workers".to_owned(), context.workers.to_string());
-    let fitted_with = fitted_with(settings);
+    let mut fitted_with = fitted_with(settings);
+    if let Some((model, _)) = &given {
+        // By what it holds, not by how it was called.
+        fitted_with.insert("model".to_owned(), model.sha256()?);
+    }
     let deciding = deciding(source, &extractor, &settings.shown);
     let stays = (steps == Steps::All && !settings.refit).then_some(&fitted_with);
     let started = folder.begin(&deciding, stays, &settings.command).await?;
@@ -198,6 +207,7 @@ async fn carry_out(
         &settings.extract,
         folder,
         started,
+        images,
     )
     .await?;
     record.counts.clone_from(&extracted.counts);
@@ -289,18 +299,22 @@ async fn remember(
     extracted: &Extracted,
     drift: Option<Drift>,
 ) -> Result<(), PipelineError> {
-    if !extracted.is_changed {
+    if !extracted.is_changed && started.counts == extracted.counts {
         return Ok(());
     }
+    started.counts.clone_from(&extracted.counts);
     let mut generation = extracted.generation.clone();
     generation.drift = drift;
-    generation.forgotten = started.forgotten;
-    started.forgotten = 0;
-    started
-        .history
-        .retain(|before| before.number != generation.number);
-    started.history.push(generation);
-    folder.write_started(started).await
+    if extracted.is_changed {
+        generation.forgotten = std::mem::take(&mut started.forgotten);
+    }
+    if extracted.is_changed {
+        started
+            .history
+            .retain(|before| before.number != generation.number);
+        started.history.push(generation);
+    }
+    folder.note_started(started).await
 }
 
 /// Fits or takes a model, reduces, and fills the record.
@@ -333,8 +347,14 @@ async fn after_extraction(
         }
         own => own,
     };
-    let keeps = own.is_some();
+    let keeps_model = own.is_some();
+    let keeps = match &own {
+        // Another model's may have been put there meanwhile.
+        Some(own) => reduce::is_of(context, folder.place(), own).await?,
+        None => false,
+    };
     if !keeps {
+        folder.unfinish().await?;
         // Components of another model must not be taken for those of the new one.
         clear_reduced(folder.place()).await?;
     }
@@ -358,7 +378,7 @@ async fn after_extraction(
             model
         }
     };
-    let drift = if keeps && !is_first_fit && extracted.is_changed {
+    let drift = if keeps_model && !is_first_fit && extracted.is_changed {
         drift(context, folder, &model, extracted.first_shard).await?
     } else {
         None
@@ -369,7 +389,7 @@ async fn after_extraction(
     }
     if started.fitted.as_ref() != Some(&job.fitted_with) {
         started.fitted = Some(job.fitted_with.clone());
-        folder.write_started(started).await?;
+        folder.note_started(started).await?;
     }
     record
         .explained_variance_ratio

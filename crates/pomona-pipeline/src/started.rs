@@ -19,6 +19,9 @@ pub(crate) struct Started {
     /// What the model was fitted with, once it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fitted: Option<BTreeMap<String, String>>,
+    /// Objects of the generations that ended, by status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) counts: BTreeMap<String, u64>,
     /// Images that were forgotten since the last generation ended.
     #[serde(default)]
     pub(crate) forgotten: u64,

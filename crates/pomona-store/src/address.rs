@@ -114,14 +114,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// A URL without user, password, query and fragment.
+/// A URL without user, password, query and fragment. Keys hold slashes, so whatever stands before an `@` is left out,
+/// wherever the `@` is.
 fn redacted(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = host.rsplit('@').next().unwrap_or(host);
-    let slash = if path.is_empty() { "" } else { "/" };
-    format!("{scheme}://{host}{slash}{path}")
+    let (before, after) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let hidden = if before.is_empty() { "" } else { "...@" };
+    let shown = after.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{hidden}{shown}")
 }
 
 #[cfg(test)]
@@ -161,6 +161,8 @@ mod tests {
     fn secrets_in_addresses_are_refused_and_never_repeated() {
         for text in [
             "s3://AKIAKEY:hushhush@bucket/a",
+            "s3://AKIAKEY:hush/hushhush@bucket/a",
+            "s3://AKIAKEY:hush?hushhush@bucket/a",
             "https://host/a?sig=hushhush",
             "az://container/a?sv=2&sig=hushhush",
             "ftp://me:hushhush@host/a",

@@ -138,14 +138,67 @@ pub fn hint(error: &object_store::Error) -> Option<String> {
         }
         None => {}
     }
+    if let Some(StoreError::Profile { .. }) = find::<StoreError>(error) {
+        return Some(
+            "look at the profile, then give the same command again: it goes on".to_owned(),
+        );
+    }
+    if let Some(kind) = find::<std::io::Error>(error).map(std::io::Error::kind) {
+        use std::io::ErrorKind;
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                return Some(
+                    "make room there, then give the same command again: it goes on".to_owned(),
+                );
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                return Some("check who may write there".to_owned());
+            }
+            _ => {}
+        }
+    }
+    if is_about_keys(error) {
+        return Some(REFUSED_KEYS.to_owned());
+    }
     match error {
         object_store::Error::PermissionDenied { .. } => Some(
             "check what the keys may do there; for S3, s3:ListBucket, s3:GetObject, and for outputs s3:PutObject and s3:DeleteObject".to_owned(),
         ),
-        object_store::Error::Unauthenticated { .. } => Some(
-            "the keys were refused: look at the cloud's chain (environment, profile file, role)".to_owned(),
-        ),
         _ => None,
+    }
+}
+
+const REFUSED_KEYS: &str =
+    "the keys were refused: look at the cloud's chain (environment, profile file, role)";
+
+/// What S3 answers where no object would fare better with these keys.
+const CODES_ABOUT_KEYS: [&str; 8] = [
+    "AccountProblem",
+    "AuthFailure",
+    "AuthorizationHeaderMalformed",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+];
+
+fn is_about_keys(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Unauthenticated { .. })
+        || element(&innermost(error), "Code").is_some_and(|code| CODES_ABOUT_KEYS.contains(&code))
+}
+
+/// The status of the answer that was an error, where one came.
+pub(crate) fn status(error: &object_store::Error) -> Option<u16> {
+    let text = innermost(error);
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+fn innermost(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string(),
     }
 }
 
@@ -174,7 +227,12 @@ pub fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        cause = error.source();
+        // An io::Error tells the cause of what it holds, not the thing itself.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .map(|held| held as &(dyn Error + 'static));
+        cause = held.or_else(|| error.source());
     }
     None
 }
@@ -182,18 +240,16 @@ pub fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
 /// Whether an error means that no other object of the place would fare better.
 #[must_use]
 pub fn is_fatal(error: &object_store::Error) -> bool {
-    find::<Outage>(error).is_some() || matches!(error, object_store::Error::Unauthenticated { .. })
+    find::<Outage>(error).is_some()
+        || matches!(find::<StoreError>(error), Some(StoreError::Profile { .. }))
+        || is_about_keys(error)
 }
 
 /// Why a store failed, in one line: the innermost cause, since the outer ones repeat the path; of an answer in XML its
 /// code and message.
 #[must_use]
 pub fn reason(error: &object_store::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
+    let text = innermost(error);
     let (code, message) = (element(&text, "Code"), element(&text, "Message"));
     let told = match (code, message) {
         (Some(code), Some(message)) if code == message => code.to_owned(),
@@ -238,7 +294,7 @@ mod tests {
             store: "S3",
             source: Box::new(std::io::Error::other(Outage::Expired)),
         };
-        // An io::Error hands on the cause of what it holds, not the thing itself: look through it.
+        assert!(is_fatal(&error));
         assert!(!is_fatal(&object_store::Error::NotSupported {
             source: "no".into()
         }));
@@ -247,6 +303,20 @@ mod tests {
             source: Box::new(Outage::Expired),
         };
         assert!(is_fatal(&direct));
-        let _ = error;
+    }
+
+    #[test]
+    fn keys_that_are_refused_are_refused_for_every_object() {
+        let of = |code: &str| object_store::Error::PermissionDenied {
+            path: "a".to_owned(),
+            source: format!("<Error><Code>{code}</Code></Error>").into(),
+        };
+        assert!(is_fatal(&of("SignatureDoesNotMatch")));
+        assert!(
+            hint(&of("InvalidAccessKeyId"))
+                .unwrap()
+                .contains("environment")
+        );
+        assert!(!is_fatal(&of("AccessDenied")));
     }
 }

@@ -9,7 +9,10 @@
 
 mod address;
 mod careful;
+mod environment;
 mod error;
+mod health;
+mod known;
 mod limit;
 mod listing;
 mod local;
@@ -18,15 +21,19 @@ mod place;
 mod profile;
 mod region;
 mod remote;
+mod resumed;
 mod service;
 mod stores;
 mod traffic;
+mod upload;
+mod writer;
 mod written;
 
 pub use address::Address;
 pub use error::{Outage, StoreError, find, hint, is_fatal, reason};
 pub use listing::{Listing, list_ordered};
 pub use lock::RunLock;
-pub use place::{Place, PlaceWriter};
+pub use place::Place;
 pub use stores::{Encryption, StoreSettings, Stores};
 pub use traffic::{LimitAt, Traffic, TrafficReading};
+pub use writer::PlaceWriter;

@@ -23,11 +23,25 @@ pub type Listing = BoxStream<'static, Result<ObjectMeta>>;
 type Pages = Arc<dyn PaginatedListStore>;
 type Page = Result<Vec<ObjectMeta>>;
 
+/// What a task sends: without its end, what it found is not all there is.
+enum Sent<T> {
+    Item(T),
+    End,
+}
+
+type Sender<T> = mpsc::Sender<Sent<T>>;
+type Receiver<T> = mpsc::Receiver<Sent<T>>;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the listing ended before everything was listed")]
+struct Unfinished;
+
 /// Lists everything below `prefix` in the byte order of the paths. Where the store gives pages in order, the folders of
 /// the first level are listed side by side, and what is found first is given first; else everything is listed, then
-/// sorted.
+/// sorted. Begin it on a runtime: the listing runs ahead of who reads it.
 ///
-/// An object of no bytes with others below it is a folder's marker, and left out.
+/// Folders' markers are left out: objects of no bytes whose name ends with a slash, or that stand right before others
+/// below them.
 #[must_use]
 pub fn list_ordered(
     store: &Arc<dyn ObjectStore>,
@@ -35,18 +49,32 @@ pub fn list_ordered(
     is_ordered: bool,
     prefix: &Path,
 ) -> Listing {
-    let found: BoxStream<'static, Result<ObjectMeta>> = match (pages, is_ordered) {
-        (Some(pages), true) => side_by_side(Arc::clone(pages), prefix),
+    match (pages, is_ordered) {
+        (Some(pages), true) => without_markers(side_by_side(Arc::clone(pages), prefix)),
         _ => sorted(Arc::clone(store), prefix.clone()),
-    };
-    without_markers(found)
+    }
 }
 
-fn sorted(store: Arc<dyn ObjectStore>, prefix: Path) -> BoxStream<'static, Result<ObjectMeta>> {
+fn sorted(store: Arc<dyn ObjectStore>, prefix: Path) -> Listing {
     futures::stream::once(async move {
         let mut all: Vec<ObjectMeta> = store.list(Some(&prefix)).try_collect().await?;
         all.sort_by(|one, other| one.location.as_ref().cmp(other.location.as_ref()));
-        Ok::<_, Error>(futures::stream::iter(all.into_iter().map(Ok)))
+        let has_below = |path: &str| {
+            let below = format!("{path}/");
+            let first = all.partition_point(|object| object.location.as_ref() < below.as_str());
+            all.get(first)
+                .is_some_and(|object| object.location.as_ref().starts_with(&below))
+        };
+        let is_marker: Vec<bool> = all
+            .iter()
+            .map(|object| object.size == 0 && has_below(object.location.as_ref()))
+            .collect();
+        let objects = all
+            .into_iter()
+            .zip(is_marker)
+            .filter(|(_, is_marker)| !is_marker)
+            .map(|(object, _)| Ok(object));
+        Ok::<_, Error>(futures::stream::iter(objects))
     })
     .try_flatten()
     .boxed()
@@ -55,8 +83,27 @@ fn sorted(store: Arc<dyn ObjectStore>, prefix: Path) -> BoxStream<'static, Resul
 /// One part of the listing, in its place.
 enum Part {
     Objects(Vec<ObjectMeta>),
-    Folder(mpsc::Receiver<Page>),
+    Folder(Receiver<Page>),
     Failed(Error),
+}
+
+/// What a task sends, and an error where it ended without its end.
+fn received<T: Send + 'static>(receiver: Receiver<T>) -> BoxStream<'static, Result<T>> {
+    futures::stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(Sent::Item(item)) => Some((Ok(item), Some(receiver))),
+            Some(Sent::End) => None,
+            None => {
+                let error = Error::Generic {
+                    store: "listing",
+                    source: Box::new(Unfinished),
+                };
+                Some((Err(error), None))
+            }
+        }
+    })
+    .boxed()
 }
 
 fn side_by_side(pages: Pages, prefix: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -66,25 +113,20 @@ fn side_by_side(pages: Pages, prefix: &Path) -> BoxStream<'static, Result<Object
     }
     let (sender, receiver) = mpsc::channel(FOLDERS_AT_ONCE);
     tokio::spawn(async move {
+        // Nobody listens any more where sending fails.
         if let Err(error) = first_level(&pages, start, &sender).await {
-            // Nobody listens any more where this fails.
-            let _ = sender.send(Part::Failed(error)).await;
+            let _ = sender.send(Sent::Item(Part::Failed(error))).await;
         }
+        let _ = sender.send(Sent::End).await;
     });
-    let parts = futures::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|part| (part, receiver))
-    });
-    parts
+    received(receiver)
         .flat_map(|part| -> Pin<Box<dyn Stream<Item = Page> + Send>> {
             match part {
-                Part::Objects(objects) => futures::stream::iter([Ok(objects)]).boxed(),
-                Part::Failed(error) => futures::stream::iter([Err(error)]).boxed(),
-                Part::Folder(receiver) => {
-                    futures::stream::unfold(receiver, |mut receiver| async move {
-                        receiver.recv().await.map(|page| (page, receiver))
-                    })
-                    .boxed()
-                }
+                Ok(Part::Objects(objects)) => futures::stream::iter([Ok(objects)]).boxed(),
+                Ok(Part::Failed(error)) | Err(error) => futures::stream::iter([Err(error)]).boxed(),
+                Ok(Part::Folder(receiver)) => received(receiver)
+                    .map(|page| page.and_then(|page| page))
+                    .boxed(),
             }
         })
         .map_ok(|page| futures::stream::iter(page.into_iter().map(Ok)))
@@ -92,8 +134,14 @@ fn side_by_side(pages: Pages, prefix: &Path) -> BoxStream<'static, Result<Object
         .boxed()
 }
 
+/// Whether it is the marker of the folder that the prefix names. Its name ends with a slash, which paths do not keep:
+/// it would seem to come too late.
+fn is_marker_of(prefix: &str, object: &ObjectMeta) -> bool {
+    prefix.strip_suffix('/') == Some(object.location.as_ref())
+}
+
 /// Lists the first level that has more than one entry, and starts the listing of each folder in it.
-async fn first_level(pages: &Pages, mut prefix: String, sender: &mpsc::Sender<Part>) -> Result<()> {
+async fn first_level(pages: &Pages, mut prefix: String, sender: &Sender<Part>) -> Result<()> {
     let mut token = None;
     loop {
         let options = PaginatedListOptions {
@@ -103,14 +151,15 @@ async fn first_level(pages: &Pages, mut prefix: String, sender: &mpsc::Sender<Pa
         };
         let is_first = options.page_token.is_none();
         let page = pages.list_paginated(Some(&prefix), options).await?;
-        let (objects, folders) = (page.result.objects, page.result.common_prefixes);
+        let (mut objects, folders) = (page.result.objects, page.result.common_prefixes);
+        objects.retain(|object| !is_marker_of(&prefix, object));
         if is_first && page.page_token.is_none() && objects.is_empty() && folders.len() == 1 {
             prefix = format!("{}/", folders[0]);
             continue;
         }
         if is_first && page.page_token.is_some() && folders.len() >= MANY_FOLDERS {
             let (all, receiver) = mpsc::channel(PAGES_AHEAD);
-            let sent = sender.send(Part::Folder(receiver)).await;
+            let sent = sender.send(Sent::Item(Part::Folder(receiver))).await;
             if sent.is_ok() {
                 folder(pages, prefix, &all).await;
             }
@@ -131,14 +180,23 @@ async fn first_level(pages: &Pages, mut prefix: String, sender: &mpsc::Sender<Pa
             }) {
                 before.push(object);
             }
-            if !before.is_empty() && sender.send(Part::Objects(before)).await.is_err() {
+            if !before.is_empty()
+                && sender
+                    .send(Sent::Item(Part::Objects(before)))
+                    .await
+                    .is_err()
+            {
                 return Ok(());
             }
             let Some(below) = folders.next() else {
                 break;
             };
             let (found, receiver) = mpsc::channel(PAGES_AHEAD);
-            if sender.send(Part::Folder(receiver)).await.is_err() {
+            if sender
+                .send(Sent::Item(Part::Folder(receiver)))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
             let pages = Arc::clone(pages);
@@ -152,7 +210,7 @@ async fn first_level(pages: &Pages, mut prefix: String, sender: &mpsc::Sender<Pa
 }
 
 /// Lists everything below a folder, page by page.
-async fn folder(pages: &Pages, prefix: String, found: &mpsc::Sender<Page>) {
+async fn folder(pages: &Pages, prefix: String, found: &Sender<Page>) {
     let mut token = None;
     loop {
         let options = PaginatedListOptions {
@@ -160,17 +218,26 @@ async fn folder(pages: &Pages, prefix: String, found: &mpsc::Sender<Page>) {
             ..PaginatedListOptions::default()
         };
         let (page, next) = match pages.list_paginated(Some(&prefix), options).await {
-            Ok(page) => (Ok(page.result.objects), page.page_token),
+            Ok(page) => {
+                let mut objects = page.result.objects;
+                objects.retain(|object| !is_marker_of(&prefix, object));
+                (Ok(objects), page.page_token)
+            }
             Err(error) => (Err(error), None),
         };
-        if found.send(page).await.is_err() || next.is_none() {
+        if found.send(Sent::Item(page)).await.is_err() {
+            return;
+        }
+        if next.is_none() {
+            // Nobody listens any more where this fails.
+            let _ = found.send(Sent::End).await;
             return;
         }
         token = next;
     }
 }
 
-/// Leaves out objects of no bytes that have others below them, and refuses an order that is not the one promised.
+/// Leaves out folders' markers, and refuses an order that is not the one promised.
 fn without_markers(found: BoxStream<'static, Result<ObjectMeta>>) -> Listing {
     let state = (found.peekable(), String::new());
     futures::stream::try_unfold(state, |(mut found, mut last)| async move {
@@ -179,7 +246,12 @@ fn without_markers(found: BoxStream<'static, Result<ObjectMeta>>) -> Listing {
                 return Ok(None);
             };
             let path = object.location.as_ref();
-            if path < last.as_str() {
+            let is_late = !last.is_empty() && path <= last.as_str();
+            // A marker `a/` comes after `a-b` and is called `a` here.
+            if is_late && object.size == 0 {
+                continue;
+            }
+            if is_late {
                 return Err(Error::Generic {
                     store: "listing",
                     source: format!("the storage lists `{path}` after `{last}`, against the order of their bytes").into(),

@@ -3,25 +3,35 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-    RenameOptions, Result, UploadPart,
+    Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 
 /// What names of files that are being written begin and end with.
 const PREFIX: &str = ".pomona-";
 const SUFFIX: &str = ".tmp";
+/// Files removed at once.
+const REMOVED_AT_ONCE: usize = 16;
 
 /// Whether a file has one of the names under which files are written before they are renamed.
 pub(crate) fn is_temporary(name: &str) -> bool {
-    (name.starts_with(PREFIX) && name.ends_with(SUFFIX)) || name.contains(".parquet#")
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // Older versions wrote `x.parquet#1` and `.pomona-x.tmp#1`.
+    let older = name
+        .rsplit_once('#')
+        .filter(|(_, number)| is_number(number));
+    let name = older.map_or(name, |(name, _)| name);
+    (name.starts_with(PREFIX) && name.ends_with(SUFFIX))
+        || (older.is_some() && name.ends_with(".parquet"))
 }
 
 /// Where files are written before they are renamed.
@@ -46,6 +56,15 @@ impl LocalStore {
             inner: LocalFileSystem::new(),
             staging,
         }
+    }
+
+    /// The file at a location. The store below refuses names that end with `#` and digits, which it gives to files that
+    /// it writes; here it writes none.
+    fn file(&self, location: &Path) -> Result<PathBuf> {
+        if cfg!(unix) {
+            return Ok(FilePath::new("/").join(location.as_ref()));
+        }
+        self.inner.path_to_filesystem(location)
     }
 
     fn staging_for(&self, target: &FilePath) -> PathBuf {
@@ -81,10 +100,18 @@ fn failed(path: &FilePath) -> impl FnOnce(std::io::Error) -> Error + '_ {
 }
 
 fn make_folder(folder: &FilePath) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(failed(folder))
+    std::fs::create_dir_all(folder).map_err(|error| match error.kind() {
+        // What is there is no folder.
+        std::io::ErrorKind::AlreadyExists => {
+            let told = format!("{}: Not a directory", folder.display());
+            failed(folder)(std::io::Error::new(std::io::ErrorKind::NotADirectory, told))
+        }
+        _ => failed(folder)(error),
+    })
 }
 
-fn temporary(folder: &FilePath) -> std::io::Result<tempfile::NamedTempFile> {
+/// A temporary file, with its folder and that of the file that it is to become.
+fn staged(staging: &FilePath, target: &FilePath) -> Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
@@ -92,7 +119,34 @@ fn temporary(folder: &FilePath) -> std::io::Result<tempfile::NamedTempFile> {
         // As any program's files: the process's mask decides.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    builder.prefix(PREFIX).suffix(SUFFIX).tempfile_in(folder)
+    builder.prefix(PREFIX).suffix(SUFFIX);
+    let mut tries = 0;
+    loop {
+        make_folder(staging)?;
+        if let Some(folder) = target.parent() {
+            make_folder(folder)?;
+        }
+        match builder.tempfile_in(staging) {
+            // Somebody removed the empty folder in between.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && tries < 3 => tries += 1,
+            made => return made.map_err(failed(target)),
+        }
+    }
+}
+
+/// Gives a temporary file its name, once its bytes are on the disk.
+fn named(file: tempfile::NamedTempFile, target: &FilePath, is_new: bool) -> Result<PutResult> {
+    file.as_file().sync_data().map_err(failed(target))?;
+    let named = if is_new {
+        file.persist_noclobber(target)
+    } else {
+        file.persist(target)
+    };
+    named.map_err(|error| failed(target)(error.error))?;
+    Ok(PutResult {
+        e_tag: None,
+        version: None,
+    })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -118,28 +172,15 @@ impl ObjectStore for LocalStore {
         if matches!(options.mode, PutMode::Update(_)) {
             return self.inner.put_opts(location, payload, options).await;
         }
-        let target = self.inner.path_to_filesystem(location)?;
+        let target = self.file(location)?;
         let staging = self.staging_for(&target);
         blocking(move || {
             use std::io::Write;
-            make_folder(&staging)?;
-            if let Some(folder) = target.parent() {
-                make_folder(folder)?;
-            }
-            let mut file = temporary(&staging).map_err(failed(&target))?;
+            let mut file = staged(&staging, &target)?;
             for part in payload.iter() {
                 file.write_all(part).map_err(failed(&target))?;
             }
-            file.as_file().sync_data().map_err(failed(&target))?;
-            let persisted = match options.mode {
-                PutMode::Create => file.persist_noclobber(&target),
-                _ => file.persist(&target),
-            };
-            persisted.map_err(|error| failed(&target)(error.error))?;
-            Ok(PutResult {
-                e_tag: None,
-                version: None,
-            })
+            named(file, &target, matches!(options.mode, PutMode::Create))
         })
         .await
     }
@@ -147,39 +188,56 @@ impl ObjectStore for LocalStore {
     async fn put_multipart_opts(
         &self,
         location: &Path,
-        options: PutMultipartOptions,
+        _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        let target = self.inner.path_to_filesystem(location)?;
+        let target = self.file(location)?;
         let staging = self.staging_for(&target);
-        let name = format!("{PREFIX}{}{SUFFIX}", uuid::Uuid::new_v4().simple());
-        let staged = staging.join(name);
-        let (folder, parent) = (staging, target.parent().map(FilePath::to_owned));
-        blocking(move || {
-            make_folder(&folder)?;
-            parent.as_deref().map_or(Ok(()), make_folder)
-        })
-        .await?;
-        let from = Path::from_absolute_path(&staged)?;
+        let for_staging = target.clone();
+        let file = blocking(move || staged(&staging, &for_staging)).await?;
         Ok(Box::new(Upload {
-            inner: self.inner.put_multipart_opts(&from, options).await?,
-            staged,
+            file: Arc::new(Mutex::new(Some(file))),
             target,
+            end: 0,
         }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
+        if self.inner.path_to_filesystem(location).is_ok() {
+            return self.inner.get_opts(location, options).await;
+        }
+        let (file, location) = (self.file(location)?, location.clone());
+        blocking(move || read_opts(&file, location, &options)).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await
+        if self.inner.path_to_filesystem(location).is_ok() {
+            return self.inner.get_ranges(location, ranges).await;
+        }
+        let mut parts = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let options = GetOptions::new().with_range(Some(range.clone()));
+            parts.push(self.get_opts(location, options).await?.bytes().await?);
+        }
+        Ok(parts)
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        // Removing a file is quick; naming it is what the store below may refuse.
+        let files = Self::new(self.staging.clone());
+        locations
+            .map(move |location| {
+                let file = location.and_then(|location| Ok((files.file(&location)?, location)));
+                blocking(move || {
+                    let (file, location) = file?;
+                    std::fs::remove_file(&file).map_err(failed(&file))?;
+                    Ok(location)
+                })
+            })
+            .buffered(REMOVED_AT_ONCE)
+            .boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -199,41 +257,90 @@ impl ObjectStore for LocalStore {
     }
 }
 
-/// A large file in the making.
+/// A file whose name the store below refuses.
+fn read_opts(file: &FilePath, location: Path, options: &GetOptions) -> Result<GetResult> {
+    let opened = std::fs::File::open(file).map_err(failed(file))?;
+    let found = opened.metadata().map_err(failed(file))?;
+    let modified = found.modified().map_err(failed(file))?;
+    let meta = ObjectMeta {
+        location,
+        last_modified: modified.into(),
+        size: found.len(),
+        e_tag: None,
+        version: None,
+    };
+    options.check_preconditions(&meta)?;
+    let range = match &options.range {
+        Some(range) => range.as_range(meta.size).map_err(|source| Error::Generic {
+            store: "file",
+            source: Box::new(source),
+        })?,
+        None => 0..meta.size,
+    };
+    Ok(GetResult {
+        payload: GetResultPayload::File(opened, file.to_owned()),
+        meta,
+        range,
+        attributes: Attributes::new(),
+    })
+}
+
+/// A large file in the making. Dropped, it is gone.
 #[derive(Debug)]
 struct Upload {
-    inner: Box<dyn MultipartUpload>,
-    staged: PathBuf,
+    file: Arc<Mutex<Option<tempfile::NamedTempFile>>>,
     target: PathBuf,
+    /// Where the next part begins.
+    end: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it was given up or finished already")]
+struct Ended;
+
+impl Ended {
+    fn error() -> Error {
+        Error::Generic {
+            store: "file",
+            source: Box::new(Self),
+        }
+    }
 }
 
 #[async_trait]
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.inner.put_part(data)
+        let start = self.end;
+        self.end += data.content_length() as u64;
+        let (file, target) = (Arc::clone(&self.file), self.target.clone());
+        Box::pin(blocking(move || {
+            use std::io::{Seek, SeekFrom, Write};
+            let mut file = file.lock().map_err(|_| Ended::error())?;
+            let file = file.as_mut().ok_or_else(Ended::error)?;
+            file.seek(SeekFrom::Start(start)).map_err(failed(&target))?;
+            data.iter()
+                .try_for_each(|bytes| file.write_all(bytes))
+                .map_err(failed(&target))
+        }))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let done = self.inner.complete().await?;
-        let (staged, target) = (self.staged.clone(), self.target.clone());
+        let (file, target) = (Arc::clone(&self.file), self.target.clone());
         blocking(move || {
-            let synced = std::fs::File::open(&staged)
-                .and_then(|file| file.sync_data())
-                .and_then(|()| std::fs::rename(&staged, &target));
-            synced.map_err(|error| {
-                let _ = std::fs::remove_file(&staged);
-                failed(&target)(error)
-            })
+            let file = file.lock().map_err(|_| Ended::error())?.take();
+            named(file.ok_or_else(Ended::error)?, &target, false)
         })
-        .await?;
-        Ok(PutResult {
-            e_tag: None,
-            ..done
-        })
+        .await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.inner.abort().await
+        let file = Arc::clone(&self.file);
+        blocking(move || {
+            // Dropping it removes it.
+            file.lock().map_err(|_| Ended::error())?.take();
+            Ok(())
+        })
+        .await
     }
 }
 

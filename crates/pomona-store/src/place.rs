@@ -1,5 +1,6 @@
 //! A folder or a file, on this machine or in a bucket.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
@@ -7,19 +8,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
-use tokio::io::AsyncWriteExt;
+use object_store::{
+    Attribute, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions,
+};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, is_fatal, status};
+use crate::known::Known;
 use crate::listing::{self, Listing};
 use crate::local::{Staging, delete_if_there, is_temporary};
 use crate::remote::Remote;
+use crate::writer::{PART_BYTES, PlaceWriter};
 
-/// Larger writes go up in parts.
-const PART_BYTES: usize = 8 << 20;
+/// Who wrote an object that must be new.
+const MARK: Attribute = Attribute::Metadata(Cow::Borrowed("pomona-write"));
 /// Objects asked about or removed at once.
 const AT_ONCE: usize = 64;
 /// The folder of a place that holds what only programs at work look at: the lock, and files being written.
@@ -35,6 +39,7 @@ pub struct Place {
     store: Arc<dyn ObjectStore>,
     remote: Option<Arc<Remote>>,
     meta: Option<Arc<ObjectMeta>>,
+    known: Option<Arc<Known>>,
 }
 
 impl fmt::Debug for Place {
@@ -73,6 +78,7 @@ impl Place {
             store: Arc::clone(&remote.store),
             remote: Some(remote),
             meta: None,
+            known: None,
         }
     }
 
@@ -90,6 +96,7 @@ impl Place {
             store,
             remote: None,
             meta: None,
+            known: None,
         }
     }
 
@@ -164,7 +171,11 @@ impl Place {
     pub fn join(&self, below: &str) -> Self {
         let mut joined = self.clone();
         for part in below.split('/').filter(|part| !part.is_empty()) {
-            joined.path = joined.path.join(part);
+            // Names are taken as they are: `#` and `%` stand for themselves. What cannot be a name is escaped.
+            joined.path = match Path::parse(format!("{}/{part}", joined.path)) {
+                Ok(path) => path,
+                Err(_) => joined.path.join(part),
+            };
             if let Some(file) = &mut joined.file {
                 file.push(part);
             }
@@ -215,7 +226,63 @@ impl Place {
         crate::stores::local(&file, staging)
     }
 
-    fn io(&self, source: io::Error) -> StoreError {
+    /// The same place, in a bucket with everything below it known from here on: for whoever holds its lock, since nobody
+    /// else may write there.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn known(&self) -> Result<Self, StoreError> {
+        if !self.is_remote() {
+            return Ok(self.clone());
+        }
+        let known = Known::list(Arc::clone(&self.store), self.path.clone())
+            .await
+            .map_err(|error| self.failed(error))?;
+        let mut place = self.clone();
+        place.store = Arc::clone(&known) as _;
+        place.known = Some(known);
+        Ok(place)
+    }
+
+    /// Writes the file; in a [`known`](Self::known) place in the background: [`settle`](Self::settle) waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn write_later(&self, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
+        if self.is_known() {
+            self.put_later(bytes.into()).await
+        } else {
+            self.write(bytes).await
+        }
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// In a known place, writes the file in the background.
+    pub(crate) async fn put_later(&self, bytes: Bytes) -> Result<(), StoreError> {
+        match &self.known {
+            Some(known) => known
+                .put_later(&self.path, bytes)
+                .await
+                .map_err(|error| self.failed(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything that was to be written later is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        match &self.known {
+            Some(known) => known.settle().await.map_err(|error| self.failed(error)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn io(&self, source: io::Error) -> StoreError {
         StoreError::Io {
             place: self.shown.clone(),
             source,
@@ -277,13 +344,40 @@ impl Place {
         }
     }
 
-    /// The bytes of the file.
+    /// The bytes of the file, as many as the storage says that there are.
     ///
     /// # Errors
     /// [`StoreError::Object`], also where there is none.
     pub async fn read(&self) -> Result<Bytes, StoreError> {
-        let read = async { self.store.get(&self.path).await?.bytes().await };
+        let read = async {
+            if self.file.is_some() {
+                return self.store.get(&self.path).await?.bytes().await;
+            }
+            self.read_remote().await
+        };
         read.await.map_err(|error| self.failed(error))
+    }
+
+    async fn read_remote(&self) -> Result<Bytes, Error> {
+        // Only an answer to a range tells the size of the whole.
+        let all = GetOptions {
+            range: Some(GetRange::Offset(0)),
+            ..GetOptions::default()
+        };
+        let error = match self.store.get_opts(&self.path, all).await {
+            Ok(found) => return found.bytes().await,
+            Err(error) => error,
+        };
+        // There is no range of an empty object, and not every web server knows ranges.
+        let is_about_range = match status(&error) {
+            Some(416) => true,
+            Some(_) => false,
+            None => matches!(error, Error::Generic { .. }) && !is_fatal(&error),
+        };
+        if !is_about_range {
+            return Err(error);
+        }
+        self.store.get(&self.path).await?.bytes().await
     }
 
     /// The bytes of the file; none where there is none.
@@ -337,25 +431,52 @@ impl Place {
     /// # Errors
     /// [`StoreError::Object`].
     pub async fn write_new(&self, bytes: impl Into<Bytes>) -> Result<bool, StoreError> {
-        let options = PutOptions::from(PutMode::Create);
-        let payload = bytes.into().into();
-        match self.store.put_opts(&self.path, payload, options).await {
-            Ok(_) => Ok(true),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
-            Err(error) => Err(self.failed(error)),
+        let mut options = PutOptions::from(PutMode::Create);
+        let mark = uuid::Uuid::new_v4().to_string();
+        if self.keeps_marks() {
+            options.attributes.insert(MARK, mark.clone().into());
         }
+        let payload = bytes.into().into();
+        let error = match self.store.put_opts(&self.path, payload, options).await {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        if !self.keeps_marks() {
+            return match error {
+                Error::AlreadyExists { .. } | Error::Precondition { .. } => Ok(false),
+                error => Err(self.failed(error)),
+            };
+        }
+        // It may be there because of an earlier try whose answer was lost: then it carries our mark.
+        let found = self
+            .store
+            .get_opts(&self.path, GetOptions::new().with_head(true))
+            .await;
+        match (error, found) {
+            (_, Ok(found))
+                if found
+                    .attributes
+                    .get(&MARK)
+                    .is_some_and(|found| **found == *mark) =>
+            {
+                Ok(true)
+            }
+            (Error::AlreadyExists { .. } | Error::Precondition { .. }, _) => Ok(false),
+            (error, _) => Err(self.failed(error)),
+        }
+    }
+
+    /// Whether objects keep what is said of them beside their bytes.
+    fn keeps_marks(&self) -> bool {
+        ["s3:", "gs:", "az:"]
+            .iter()
+            .any(|scheme| self.url.starts_with(scheme))
     }
 
     /// Writes the file piece by piece; it appears at the end.
     #[must_use]
     pub fn writer(&self) -> PlaceWriter {
-        PlaceWriter {
-            inner: Some(
-                BufWriter::with_capacity(Arc::clone(&self.store), self.path.clone(), PART_BYTES)
-                    .with_max_concurrency(4),
-            ),
-            place: self.clone(),
-        }
+        PlaceWriter::new(self.clone())
     }
 
     /// Removes the file, if it is there.
@@ -483,11 +604,14 @@ impl Place {
         let Some(folder) = &self.file else {
             return Ok(found);
         };
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(|source| self.io(source))?,
+        };
         // Files with `#` in their names are not listed by the store.
         let mut folders = vec![folder.clone(), folder.join(WORK_FOLDER).join("tmp")];
         folders.extend(
-            std::fs::read_dir(folder)
-                .map_err(|source| self.io(source))?
+            entries
                 .flatten()
                 .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
                 .map(|entry| entry.path()),
@@ -537,55 +661,6 @@ impl Place {
             // Where something is in it, it stays: that is the point.
             let _ = std::fs::remove_dir(work.join("tmp"));
             let _ = std::fs::remove_dir(work);
-        }
-    }
-}
-
-/// A file in the making.
-#[derive(Debug)]
-pub struct PlaceWriter {
-    inner: Option<BufWriter>,
-    place: Place,
-}
-
-impl PlaceWriter {
-    fn io(&self, error: io::Error) -> StoreError {
-        match error.downcast::<Error>() {
-            Ok(error) => self.place.failed(error),
-            Err(error) => self.place.io(error),
-        }
-    }
-
-    /// Adds bytes at the end.
-    ///
-    /// # Errors
-    /// [`StoreError::Object`].
-    pub async fn write(&mut self, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
-        let Some(inner) = &mut self.inner else {
-            return Ok(());
-        };
-        match inner.put(bytes.into()).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.place.failed(error)),
-        }
-    }
-
-    /// Makes the file appear.
-    ///
-    /// # Errors
-    /// [`StoreError::Object`].
-    pub async fn finish(mut self) -> Result<(), StoreError> {
-        match self.inner.take() {
-            Some(mut inner) => inner.shutdown().await.map_err(|error| self.io(error)),
-            None => Ok(()),
-        }
-    }
-
-    /// Gives it up: nothing stays of it.
-    pub async fn abandon(mut self) {
-        if let Some(mut inner) = self.inner.take() {
-            // What cannot be taken back stays invisible.
-            let _ = inner.abort().await;
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use object_store::aws::AwsCredential;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::environment::Environment;
 use crate::error::StoreError;
 
 type Section = BTreeMap<String, String>;
@@ -23,11 +24,17 @@ type Section = BTreeMap<String, String>;
 const READ_AGAIN: Duration = Duration::from_secs(300);
 /// Keys are renewed this long before they expire.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(120);
+/// A process that gives keys is ended after this time.
+const PROCESS: Duration = Duration::from_secs(60);
+/// So much of what it complains of is told.
+const TOLD_CHARS: usize = 200;
 
 /// A profile of the files that the environment names.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     name: String,
+    /// Whether somebody asked for it by name.
+    is_named: bool,
     files: [PathBuf; 2],
 }
 
@@ -43,19 +50,19 @@ pub(crate) struct ProfileSettings {
 
 impl Profile {
     /// The profile that `AWS_PROFILE` names, or `default`.
-    pub(crate) fn from_environment() -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let home = variable("HOME").or_else(|| variable("USERPROFILE"));
-        let file = |name: &str, below: &str| match (variable(name), &home) {
+    pub(crate) fn from_environment(environment: &Environment) -> Self {
+        let home = environment
+            .get("HOME")
+            .or_else(|| environment.get("USERPROFILE"));
+        let file = |name: &str, below: &str| match (environment.get(name), home) {
             (Some(file), _) => PathBuf::from(file),
             (None, Some(home)) => Path::new(home).join(".aws").join(below),
             (None, None) => PathBuf::new(),
         };
+        let named = environment.get("AWS_PROFILE");
         Self {
-            name: std::env::var("AWS_PROFILE")
-                .ok()
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| "default".to_owned()),
+            name: named.unwrap_or("default").to_owned(),
+            is_named: named.is_some(),
             files: [
                 file("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
                 file("AWS_CONFIG_FILE", "config"),
@@ -91,6 +98,9 @@ impl Profile {
     /// [`StoreError::Profile`] where it gets its keys in a way that is not known here.
     pub(crate) fn settings(&self) -> Result<ProfileSettings, StoreError> {
         let section = self.section();
+        if self.is_named && section.is_empty() {
+            return Err(self.unusable("there is no such profile, in this file or that of the keys"));
+        }
         let get = |key: &str| section.get(key).cloned();
         let has_keys =
             section.contains_key("aws_access_key_id") || section.contains_key("credential_process");
@@ -136,14 +146,26 @@ impl Profile {
             .arg(command)
             .stdin(std::process::Stdio::null())
             .kill_on_drop(true)
-            .output()
+            .output();
+        let output = tokio::time::timeout(PROCESS, output)
             .await
+            .map_err(|_| {
+                self.unusable(format!(
+                    "its credential_process did not answer within {} seconds",
+                    PROCESS.as_secs()
+                ))
+            })?
             .map_err(|error| self.unusable(format!("its credential_process: {error}")))?;
         if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
             return Err(self.unusable(format!(
                 "its credential_process ended with {}: {}",
                 output.status,
-                String::from_utf8_lossy(&output.stderr).trim()
+                last.unwrap_or("it does not say why")
+                    .chars()
+                    .take(TOLD_CHARS)
+                    .collect::<String>()
             )));
         }
         // The answer holds keys: nothing of it is repeated.
@@ -205,7 +227,13 @@ fn section(text: &str, titles: &[String]) -> Section {
 /// Keys of a profile, read again when they are old or were refused.
 pub(crate) struct ProfileCredentials {
     profile: Profile,
-    kept: Mutex<Option<(Arc<AwsCredential>, Timestamp)>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    credential: Arc<AwsCredential>,
+    since: Instant,
+    until: Timestamp,
 }
 
 impl std::fmt::Debug for ProfileCredentials {
@@ -224,9 +252,10 @@ impl ProfileCredentials {
         }
     }
 
-    /// Forgets the keys: the other side says that they have expired.
-    pub(crate) async fn refuse(&self) {
-        *self.kept.lock().await = None;
+    /// Forgets the keys of a request that was sent then: the other side says that they have expired. Keys that are
+    /// newer than the request stay.
+    pub(crate) async fn refuse(&self, asked: Instant) {
+        self.kept.lock().await.take_if(|kept| kept.since <= asked);
     }
 }
 
@@ -236,10 +265,10 @@ impl CredentialProvider for ProfileCredentials {
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
         let mut kept = self.kept.lock().await;
-        if let Some((credential, until)) = &*kept
-            && Timestamp::now() < *until
+        if let Some(kept) = &*kept
+            && Timestamp::now() < kept.until
         {
-            return Ok(Arc::clone(credential));
+            return Ok(Arc::clone(&kept.credential));
         }
         let (credential, until) =
             self.profile
@@ -250,7 +279,11 @@ impl CredentialProvider for ProfileCredentials {
                     source: Box::new(error),
                 })?;
         let credential = Arc::new(credential);
-        *kept = Some((Arc::clone(&credential), until));
+        *kept = Some(Kept {
+            credential: Arc::clone(&credential),
+            since: Instant::now(),
+            until,
+        });
         Ok(credential)
     }
 }
@@ -265,6 +298,7 @@ mod tests {
         std::fs::write(&files[1], config).unwrap();
         Profile {
             name: name.to_owned(),
+            is_named: true,
             files,
         }
     }

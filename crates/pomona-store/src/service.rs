@@ -2,14 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
 use object_store::ClientOptions;
@@ -17,21 +16,27 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService, ReqwestConnector,
 };
+use rand::RngExt;
 use tokio::runtime::Handle;
 
 use crate::error::{Outage, element};
+use crate::health::Health;
 use crate::limit::Limit;
 use crate::traffic::Traffic;
 
 /// Answers of at most so many bytes are read whole before they are handed on: then one that breaks off is an error of
 /// the request, which the store sends again.
 const WHOLE_BYTES: u64 = 4 << 20;
-/// A request that was not answered within this time is given up and sent again.
+/// A request that was not answered within this time is given up and sent again; so is an answer of which nothing more
+/// comes for so long.
 const ANSWER: Duration = Duration::from_secs(30);
-/// What a failed request takes from the budget, and a good one gives back.
-const COST: i64 = 5;
-/// The budget at the start, and at most: so many requests in a row, over five, may fail before all give up.
-const BUDGET: i64 = 2_500;
+/// A request with a body gets more time, as if so much went up in a second.
+const SLOWEST_BYTES_PER_SEC: u64 = 64 << 10;
+/// A request that was refused because there are too many keeps its place among those in flight for a while, so that
+/// the next one does not come at once.
+const REFUSED_MILLIS: std::ops::Range<u64> = 100..300;
+/// For so long at most, where the other side says for how long.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(10);
 
 /// Makes clients whose requests run on the runtime of the network, and are counted and limited.
 #[derive(Debug, Clone)]
@@ -44,17 +49,18 @@ struct Shared {
     runtime: Handle,
     limit: Arc<Limit>,
     traffic: Arc<Traffic>,
-    budget: AtomicI64,
+    health: Health,
 }
 
 impl Connector {
-    pub(crate) fn new(runtime: Handle, traffic: Arc<Traffic>) -> Self {
+    /// `patience` is how long the other side may fail altogether.
+    pub(crate) fn new(runtime: Handle, traffic: Arc<Traffic>, patience: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 runtime,
                 limit: Limit::new(Arc::clone(&traffic)),
                 traffic,
-                budget: AtomicI64::new(BUDGET),
+                health: Health::new(patience),
             }),
         }
     }
@@ -79,9 +85,15 @@ struct Service {
 enum Verdict {
     Good,
     /// The other side says that there are too many.
-    Throttled(String),
-    /// It may pass.
-    Passing(String),
+    Throttled {
+        last: String,
+        wait: Duration,
+    },
+    /// It may pass. Some failures have nothing to do with what was asked for.
+    Passing {
+        last: String,
+        is_of_host: bool,
+    },
     /// The credentials have expired.
     Expired,
 }
@@ -123,74 +135,110 @@ impl Drop for AbortOnDrop {
 
 impl Shared {
     async fn send(
-        self: &Arc<Self>,
+        &self,
         client: &HttpClient,
         request: HttpRequest,
     ) -> Result<HttpResponse, HttpError> {
         let permit = self.limit.permit().await;
+        // Who waits here keeps the permit: nobody else could send either.
+        self.health
+            .admit()
+            .await
+            .map_err(|outage| HttpError::new(HttpErrorKind::Unknown, outage))?;
         let is_head = request.method() == http::Method::HEAD;
-        self.traffic.began(request.body().content_length() as u64);
-        let started = Instant::now();
-        let answered = tokio::time::timeout(ANSWER, client.execute(request)).await;
+        let object = request.uri().path().to_owned();
+        let sent_bytes = request.body().content_length() as u64;
+        let patience = ANSWER + Duration::from_secs(sent_bytes / SLOWEST_BYTES_PER_SEC);
+        let flight = self.traffic.began(sent_bytes);
+        let answered = tokio::time::timeout(patience, client.execute(request)).await;
         let answered = match answered {
             Ok(Ok(response)) => whole(response, is_head, &self.traffic).await,
             Ok(Err(error)) => Err(error),
             Err(late) => Err(HttpError::new(HttpErrorKind::Timeout, late)),
         };
-        self.traffic.ended(started.elapsed());
-        drop(permit);
+        drop(flight);
         match verdict(&answered) {
             Verdict::Good => {
+                drop(permit);
                 self.limit.good();
-                self.budget
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |budget| {
-                        (budget < BUDGET).then_some(budget + 1)
-                    })
-                    .ok();
+                self.health.good();
                 answered
             }
             Verdict::Expired => {
                 self.traffic.failed(false);
                 Err(HttpError::new(HttpErrorKind::Unknown, Outage::Expired))
             }
-            Verdict::Throttled(last) => {
+            Verdict::Throttled { last, wait } => {
                 self.limit.throttled();
-                self.spend(true, last, answered)
+                let told = self.failed(Some(&object), true, &last, answered);
+                tokio::time::sleep(wait).await;
+                told
             }
-            Verdict::Passing(last) => self.spend(false, last, answered),
+            Verdict::Passing { last, is_of_host } => {
+                let object = (!is_of_host).then_some(object.as_str());
+                self.failed(object, false, &last, answered)
+            }
         }
     }
 
-    /// Lets a failure through, to be tried again, while the budget lasts.
-    fn spend(
+    /// Lets a failure through, to be tried again, unless the other side is given up.
+    fn failed(
         &self,
+        object: Option<&str>,
         is_throttled: bool,
-        last: String,
+        last: &str,
         answered: Result<HttpResponse, HttpError>,
     ) -> Result<HttpResponse, HttpError> {
         let failed = self.traffic.failed(is_throttled);
-        if self.budget.fetch_sub(COST, Ordering::Relaxed) > COST {
-            return answered;
+        match self.health.failed(object, is_throttled, last, failed) {
+            Some(outage) => Err(HttpError::new(HttpErrorKind::Unknown, outage)),
+            None => answered,
         }
-        self.budget.fetch_add(COST, Ordering::Relaxed);
-        Err(HttpError::new(
-            HttpErrorKind::Unknown,
-            Outage::Budget { last, failed },
-        ))
     }
 }
 
 fn verdict(answered: &Result<HttpResponse, HttpError>) -> Verdict {
-    match answered {
-        Ok(response) => match response.status() {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Verdict::Throttled(response.status().to_string())
-            }
-            status if status.is_server_error() => Verdict::Passing(status.to_string()),
-            _ if response.extensions().get::<Expired>().is_some() => Verdict::Expired,
-            _ => Verdict::Good,
+    let response = match answered {
+        Ok(response) => response,
+        Err(error) => {
+            return Verdict::Passing {
+                last: innermost(error),
+                is_of_host: error.kind() == HttpErrorKind::Connect,
+            };
+        }
+    };
+    let status = response.status();
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Verdict::Throttled {
+            last: status.to_string(),
+            wait: refusal(response),
         },
-        Err(error) => Verdict::Passing(error.to_string()),
+        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+            Verdict::Passing {
+                last: status.to_string(),
+                is_of_host: false,
+            }
+        }
+        _ if response.extensions().get::<Expired>().is_some() => Verdict::Expired,
+        _ => Verdict::Good,
+    }
+}
+
+/// How long a refused request keeps its place.
+fn refusal(response: &HttpResponse) -> Duration {
+    let said = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|secs| secs.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let least = Duration::from_millis(rand::rng().random_range(REFUSED_MILLIS));
+    said.map_or(least, |said| said.clamp(least, LONGEST_REFUSAL))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string(),
     }
 }
 
@@ -227,20 +275,58 @@ async fn whole(
             HttpResponseBody::new(counted),
         ));
     }
-    let bytes = tokio::time::timeout(ANSWER, body.bytes())
-        .await
-        .map_err(|late| HttpError::new(HttpErrorKind::Timeout, late))?
-        // Whatever broke it off, the request is worth sending again.
-        .map_err(|error| HttpError::new(HttpErrorKind::Request, error))?;
+    let bytes = to_end(body).await?;
     traffic.read_bytes(bytes.len() as u64);
-    if parts.status.is_client_error()
-        && let Ok(text) = std::str::from_utf8(&bytes)
-        && element(text, "Code").is_some_and(|code| EXPIRED_CODES.contains(&code))
-    {
-        parts.extensions.insert(Expired);
+    if !parts.status.is_client_error() {
+        return Ok(HttpResponse::from_parts(parts, full(bytes)));
     }
-    let body = Full::new(bytes).map_err(|never| match never {});
-    Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)))
+    let Some((code, bytes)) = told(&bytes) else {
+        return Ok(HttpResponse::from_parts(parts, full(bytes)));
+    };
+    if EXPIRED_CODES.contains(&code.as_str()) {
+        parts.extensions.insert(Expired);
+    } else if code == "RequestTimeout" {
+        // S3 says so with 400 when the body came too slowly; nothing was done.
+        return Err(HttpError::new(HttpErrorKind::Request, TooSlow));
+    }
+    parts.headers.remove(CONTENT_LENGTH);
+    Ok(HttpResponse::from_parts(parts, full(bytes)))
+}
+
+/// What an answer says of an error, and nothing else of it: S3 repeats tokens and what was signed in its errors.
+fn told(bytes: &[u8]) -> Option<(String, Bytes)> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let code = element(text, "Code")?;
+    let message = element(text, "Message").unwrap_or(code);
+    let told = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    Some((code.to_owned(), told.into()))
+}
+
+fn full(bytes: Bytes) -> HttpResponseBody {
+    HttpResponseBody::new(Full::new(bytes).map_err(|never| match never {}))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the storage did not get the whole request in time")]
+struct TooSlow;
+
+async fn to_end(mut body: HttpResponseBody) -> Result<Bytes, HttpError> {
+    let mut parts: Vec<Bytes> = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(ANSWER, body.frame())
+            .await
+            .map_err(|late| HttpError::new(HttpErrorKind::Timeout, late))?;
+        match frame {
+            None => break,
+            Some(Ok(frame)) => parts.extend(frame.into_data().ok()),
+            // Whatever broke it off, the request is worth sending again.
+            Some(Err(error)) => return Err(HttpError::new(HttpErrorKind::Request, error)),
+        }
+    }
+    Ok(match <[Bytes; 1]>::try_from(parts) {
+        Ok([whole]) => whole,
+        Err(parts) => parts.concat().into(),
+    })
 }
 
 /// A body whose bytes are counted.
@@ -258,11 +344,34 @@ impl Body for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(bytes) = frame.data_ref()
-        {
-            self.traffic.read_bytes(bytes.len() as u64);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(bytes) = frame.data_ref() {
+                    self.traffic.read_bytes(bytes.len() as u64);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.traffic.failed(false);
+            }
+            _ => {}
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_error_only_code_and_message_are_kept() {
+        let body = b"<Error><Code>InvalidToken</Code><Message>It is malformed.</Message><Token-0>hush</Token-0></Error>";
+        let (code, kept) = told(body).unwrap();
+        assert_eq!(code, "InvalidToken");
+        assert_eq!(
+            kept,
+            "<Error><Code>InvalidToken</Code><Message>It is malformed.</Message></Error>"
+        );
+        assert!(told(b"no XML").is_none());
     }
 }

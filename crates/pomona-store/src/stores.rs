@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use crate::address::Address;
+use crate::environment::Environment;
 use crate::error::StoreError;
+use crate::health::PATIENCE;
 use crate::local::{LocalStore, Staging};
 use crate::place::Place;
 use crate::region::AllowedRegions;
-use crate::remote::{self, Remote};
+use crate::remote::{self, Opening, Remote};
 use crate::traffic::TrafficReading;
 
 /// What all places are opened with.
@@ -45,6 +48,8 @@ pub enum Encryption {
 pub struct Stores {
     settings: StoreSettings,
     allowed: AllowedRegions,
+    environment: Environment,
+    patience: Duration,
     network: Handle,
     opened: Mutex<HashMap<String, Arc<Remote>>>,
 }
@@ -58,17 +63,47 @@ impl std::fmt::Debug for Stores {
 }
 
 impl Stores {
-    /// Requests run on `network`.
+    /// Requests run on `network`. Keys, endpoints and the like come from the environment of this process.
     ///
     /// # Errors
     /// [`StoreError::RegionPattern`].
     pub fn new(settings: StoreSettings, network: Handle) -> Result<Self, StoreError> {
+        Self::opening(settings, network, Environment::of_process())
+    }
+
+    /// As [`new`](Self::new), with these variables in place of the environment: those that begin with `AWS_`,
+    /// `GOOGLE_` and `AZURE_`, `SERVICE_ACCOUNT`, `IDENTITY_ENDPOINT`, and `HOME`, under which profile files lie.
+    ///
+    /// # Errors
+    /// [`StoreError::RegionPattern`].
+    pub fn with_environment(
+        settings: StoreSettings,
+        network: Handle,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, StoreError> {
+        Self::opening(settings, network, variables.into_iter().collect())
+    }
+
+    fn opening(
+        settings: StoreSettings,
+        network: Handle,
+        environment: Environment,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             allowed: AllowedRegions::new(&settings.allowed_regions)?,
             settings,
+            environment,
+            patience: PATIENCE,
             network,
             opened: Mutex::default(),
         })
+    }
+
+    /// The same, with another time for which a storage may fail altogether before it is given up
+    /// ([`Outage::Budget`](crate::Outage::Budget)); a minute at first.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The place at a path or URL, a folder or a file, there or not. Where only some regions are allowed, that of a
@@ -85,14 +120,14 @@ impl Stores {
                 let remote = match opened.get(&url) {
                     Some(remote) => Arc::clone(remote),
                     None => {
-                        let remote = remote::open(
-                            scheme,
-                            &root,
-                            &self.settings,
-                            &self.allowed,
-                            self.network.clone(),
-                        )
-                        .await?;
+                        let opening = Opening {
+                            settings: &self.settings,
+                            allowed: &self.allowed,
+                            environment: &self.environment,
+                            patience: self.patience,
+                            network: self.network.clone(),
+                        };
+                        let remote = remote::open(scheme, &root, opening).await?;
                         let remote = Arc::new(remote);
                         opened.insert(url.clone(), Arc::clone(&remote));
                         remote

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Counts what goes over the network to one bucket or host.
 #[derive(Debug)]
@@ -90,17 +90,15 @@ impl Traffic {
         }
     }
 
-    pub(crate) fn began(&self, bytes_sent: u64) {
+    pub(crate) fn began(&self, bytes_sent: u64) -> Flight<'_> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.bytes_written.fetch_add(bytes_sent, Ordering::Relaxed);
         let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_in_flight.fetch_max(now, Ordering::Relaxed);
-    }
-
-    pub(crate) fn ended(&self, took: Duration) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.waited_micros.fetch_add(micros, Ordering::Relaxed);
+        Flight {
+            traffic: self,
+            began: Instant::now(),
+        }
     }
 
     pub(crate) fn read_bytes(&self, bytes: u64) {
@@ -129,5 +127,21 @@ impl Traffic {
                 limit,
             });
         }
+    }
+}
+
+/// A request in flight, until it is answered or nobody waits for it any more.
+pub(crate) struct Flight<'a> {
+    traffic: &'a Traffic,
+    began: Instant,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.traffic.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let micros = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.traffic
+            .waited_micros
+            .fetch_add(micros, Ordering::Relaxed);
     }
 }

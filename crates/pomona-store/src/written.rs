@@ -55,13 +55,7 @@ impl Written {
             return;
         }
         let bytes: Bytes = payload.into();
-        let meta = ObjectMeta {
-            location: location.clone(),
-            last_modified: std::time::SystemTime::from(Timestamp::now()).into(),
-            size,
-            e_tag: put.e_tag.clone(),
-            version: put.version.clone(),
-        };
+        let meta = meta_of(location, size, put);
         let Ok(mut kept) = self.kept.lock() else {
             return;
         };
@@ -82,11 +76,19 @@ impl Written {
         }
     }
 
+    /// Whether the object is kept.
+    pub(crate) fn has(&self, location: &Path) -> bool {
+        self.find(location).is_some()
+    }
+
     fn find(&self, location: &Path) -> Option<(ObjectMeta, Bytes)> {
         self.kept.lock().ok()?.objects.get(location).cloned()
     }
 
     pub(crate) fn get(&self, location: &Path, options: &GetOptions) -> Option<Result<GetResult>> {
+        if options.version.is_some() {
+            return None;
+        }
         let (meta, bytes) = self.find(location)?;
         if let Err(error) = options.check_preconditions(&meta) {
             return Some(Err(error));
@@ -122,6 +124,17 @@ impl Written {
     }
 }
 
+/// What a store says of an object that was put just now.
+pub(crate) fn meta_of(location: &Path, size: u64, put: &PutResult) -> ObjectMeta {
+    ObjectMeta {
+        location: location.clone(),
+        last_modified: std::time::SystemTime::from(Timestamp::now()).into(),
+        size,
+        e_tag: put.e_tag.clone(),
+        version: put.version.clone(),
+    }
+}
+
 fn slice(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
     let (start, end) = (
         usize::try_from(range.start).ok()?,
@@ -154,9 +167,10 @@ mod tests {
         written.forget(&Path::from("5"));
         assert!(written.find(&Path::from("5")).is_none());
         assert_eq!(
-            written.ranges(&Path::from("4"), &[1..3]).unwrap(),
-            [large.slice(1..3)]
+            written.ranges(&Path::from("4"), &[1..3, 0..1]).unwrap(),
+            [large.slice(1..3), large.slice(0..1)]
         );
-        assert!(written.ranges(&Path::from("4"), &[1..u64::MAX]).is_none());
+        let beyond = written.ranges(&Path::from("4"), &[0..1, 1..u64::MAX]);
+        assert!(beyond.is_none());
     }
 }

@@ -1,15 +1,14 @@
 //! Runs that are killed at any moment and gone on with.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{Figure, Measured, NO_SHARED};
+use crate::bucket::{Shop, contents, copy_photos};
 use crate::place::Place;
-use crate::process::run;
+use crate::process::run_with;
 
 const KILLS: u64 = 20;
 const SHARD_IMAGES: u64 = 64;
@@ -19,30 +18,29 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
     let Some(shared) = &place.shared else {
         return Ok(Measured::Skipped(NO_SHARED));
     };
-    let arguments = |out: &Path| {
-        let mut arguments = place.reference_run(shared, "run", out);
-        arguments.retain(|argument| argument != "--fresh" && argument != "--quiet");
+    let shop = Shop::open(place, "killed")?;
+    copy_photos(&place.reference_photos(shared)?, &shop.photos())?;
+    let arguments = |out: &str| {
+        let mut arguments =
+            crate::bucket::arguments("run", "s3://photos", &format!("s3://runs/{out}"));
         let more = [
-            "--json",
             "--components",
             "100",
             "--shard-images",
             &SHARD_IMAGES.to_string(),
-            "--workers",
-            &WORKERS.to_string(),
-        ]
-        .map(str::to_owned);
-        arguments.extend(more);
+        ];
+        arguments.extend(more.map(str::to_owned));
         arguments
     };
-    let undisturbed = place.scratch("killed-never");
-    let whole = run(&place.pomona, &arguments(&undisturbed))?.seconds;
-    let expected = contents(&undisturbed)?;
+    let environment = shop.environment();
+    let whole = run_with(&place.pomona, &arguments("never"), &environment)?.seconds;
+    let expected = contents(&shop.run("never"))?;
     let (mut same, mut most_twice, mut twice, mut early) = (0, 0, 0, 0);
     for kill in 0..KILLS {
-        let out = place.scratch(&format!("killed-{kill}"));
+        let out = kill.to_string();
         let mut child = Command::new(&place.pomona)
             .args(arguments(&out))
+            .envs(shop.environment())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -58,7 +56,7 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
             .filter_map(|event| Some(event["done"].as_u64()? + event["failed"].as_u64()?))
             .next_back()
             .unwrap_or(0);
-        let finished = run(&place.pomona, &arguments(&out))?;
+        let finished = run_with(&place.pomona, &arguments(&out), &environment)?;
         let before = finished
             .stderr
             .lines()
@@ -73,16 +71,17 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
         let again = reported.saturating_sub(before);
         twice += again;
         most_twice = most_twice.max(again);
-        let found = contents(&out)?;
+        let found = contents(&shop.run(&out))?;
         ensure!(!found.is_empty(), "the run left nothing");
         same += u64::from(found == expected);
-        std::fs::remove_dir_all(&out)?;
+        std::fs::remove_dir_all(shop.run(&out))?;
+        shop.server.refresh()?;
     }
     let allowed = SHARD_IMAGES * WORKERS;
     Ok(Measured::Figures(vec![
         Figure::new(
             &format!(
-                "killed (SIGKILL) at {KILLS} moments of a run of 1,142 photos and gone on with: outputs as undisturbed, to the bit"
+                "killed (SIGKILL) at {KILLS} moments of a run of 1,142 photos in a bucket and gone on with: outputs as undisturbed, to the bit"
             ),
             &format!("{KILLS}"),
             format!("{same} ({early} killed before a shard was done)"),
@@ -95,26 +94,4 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
             most_twice <= allowed,
         ),
     ]))
-}
-
-/// Everything a run wrote but times and the report, which shows them.
-fn contents(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(next) = open.pop() {
-        for entry in std::fs::read_dir(&next)? {
-            let path = entry?.path();
-            let name = path
-                .strip_prefix(folder)
-                .context("a path below the folder")?
-                .display()
-                .to_string();
-            if path.is_dir() {
-                open.push(path);
-            } else if !["run.json", "report.html"].contains(&name.as_str()) {
-                found.insert(name, std::fs::read(&path)?);
-            }
-        }
-    }
-    Ok(found)
 }

@@ -1,20 +1,25 @@
 //! Every figure, each in its file.
 
 mod accuracy;
+mod bucket;
 mod build;
 mod codebook;
 mod damaged;
 mod engines;
+mod faults;
 mod features;
 mod fit;
+mod growth;
 mod killed;
 mod memory;
 mod neighbours;
+mod objects;
 mod orb;
 mod pca;
 mod rate;
 mod repeat;
 mod roads;
+mod troubles;
 mod words;
 
 use anyhow::{Result, bail};
@@ -59,7 +64,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 15] = [
+const ALL: [(&str, Measure); 20] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -69,7 +74,12 @@ const ALL: [(&str, Measure); 15] = [
     ("neighbours", neighbours::measure),
     ("repeat", repeat::measure),
     ("engines", engines::measure),
+    ("bucket", bucket::measure),
+    ("objects", objects::measure),
+    ("faults", faults::measure),
     ("killed", killed::measure),
+    ("growth", growth::measure),
+    ("troubles", troubles::measure),
     ("orb", orb::measure),
     ("codebook", codebook::measure),
     ("words", words::measure),

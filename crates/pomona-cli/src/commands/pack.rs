@@ -23,10 +23,11 @@ pub(crate) fn pack(args: &PackArgs, reporter: &Reporter) -> Result<(), Failure> 
         pomona_pipeline::pack(&context, &request).await
     })?;
     let text = format!(
-        "{} files of {:.1} MB in {} archives: {}",
+        "{} files of {:.1} MB in {} archive{}: {}",
         packed.files,
         packed.content_bytes as f64 / 1e6,
         packed.archives,
+        if packed.archives == 1 { "" } else { "s" },
         args.out.display()
     );
     reporter.result(

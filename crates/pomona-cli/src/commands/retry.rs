@@ -22,7 +22,7 @@ pub(crate) fn retry(args: &RetryArgs, reporter: &Reporter) -> Result<(), Failure
     let [folder, words @ ..] = words.as_slice() else {
         return Err(unknown(args));
     };
-    let typed: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let typed = with_positionals(words);
     let run = std::path::absolute(&args.run)?;
     std::env::set_current_dir(folder).map_err(|error| {
         Failure::input(format!(
@@ -33,7 +33,8 @@ pub(crate) fn retry(args: &RetryArgs, reporter: &Reporter) -> Result<(), Failure
         .try_get_matches_from(&typed)
         .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|_| unknown(args))?;
-    let reporter = &reporter.with_stores(&cli.store)?;
+    // What is asked for now counts before what was asked for then.
+    let reporter = &reporter.or_stores(&cli.store)?;
     let (mut extract, fit, per_image_csv, steps) = match cli.command {
         Command::Run(run) => (run.extract, Some(run.fit), run.per_image_csv, Steps::All),
         Command::Extract(extract) => (extract, None, None, Steps::Extract),
@@ -55,6 +56,20 @@ pub(crate) fn retry(args: &RetryArgs, reporter: &Reporter) -> Result<(), Failure
     let done = carry_out(resolved, steps, reporter)?;
     finish(&done, steps, reporter);
     judge(&extract, &done.outcome)
+}
+
+/// Places that a settings file named stand as `--photos=…` among the words: they come last, as they would be typed.
+fn with_positionals(words: &[String]) -> Vec<OsString> {
+    const PLACES: [&str; 1] = ["--photos="];
+    let (mut typed, mut places) = (Vec::new(), Vec::new());
+    for word in words {
+        match PLACES.iter().find_map(|place| word.strip_prefix(place)) {
+            Some(place) => places.push(OsString::from(place)),
+            None => typed.push(OsString::from(word)),
+        }
+    }
+    typed.extend(places);
+    typed
 }
 
 fn unknown(args: &RetryArgs) -> Failure {

@@ -75,10 +75,13 @@ pub(crate) fn carry_out(
         .map(|(status, count)| format!("{count} {status}"))
         .collect();
     reporter.say(&format!(
-        "{} of {} images gave features, {:.0} a second{}{}",
+        "{} of {} images gave features{}{}{}",
         extracted.ok(),
         extracted.total(),
-        outcome.record.images_per_second,
+        match extracted.new_images {
+            0 => String::new(),
+            _ => format!(", {:.0} a second", outcome.record.images_per_second),
+        },
         if failed.is_empty() { "" } else { "; " },
         failed.join(", "),
     ));

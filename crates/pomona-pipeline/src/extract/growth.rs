@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use pomona_engine::without_rows;
+use pomona_engine::{Status, without_rows};
 use pomona_store::Place;
 
 use crate::error::PipelineError;
@@ -52,6 +52,11 @@ impl Growth {
         }
     }
 
+    /// Whether the generations that ended could fetch all their images.
+    pub(super) fn is_all_readable(&self) -> bool {
+        self.started.counts.get(Status::Unreadable.name()) == Some(&0)
+    }
+
     pub(super) fn vanished(&mut self, known: &Known) {
         self.generation.vanished += 1;
         self.remove(known);
@@ -73,9 +78,10 @@ impl Growth {
     pub(super) async fn advance(&mut self, folder: &RunFolder) -> Result<(), PipelineError> {
         self.is_changed = true;
         if self.is_begun {
-            return Ok(());
+            return Ok(folder.place().settle().await?);
         }
         self.is_begun = true;
+        folder.unfinish().await?;
         self.started.generation = self.generation.number;
         self.started.first_shard = self.first_shard;
         folder.write_started(&self.started).await
@@ -108,7 +114,8 @@ impl Found {
         folder.remove_beyond(growth.next_shard).await?;
         growth.generation.when = now();
         if !growth.is_first {
-            moments::update(context, folder, growth.first_shard, &growth.removed).await?;
+            let (number, first) = (growth.generation.number, growth.first_shard);
+            moments::update(context, folder, number, first, &growth.removed).await?;
             remove_rows(folder, &growth.removed).await?;
         }
         if let Some(manifest) = manifest {

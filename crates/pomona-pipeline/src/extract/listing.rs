@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use datafusion::prelude::{col, lit};
 use futures::stream::{BoxStream, Peekable, StreamExt, TryStreamExt};
-use pomona_engine::{ImageSource, ListedImage, Shard, ShardBuilder, Status};
+use pomona_engine::{ImageListing, ListedImage, Shard, ShardBuilder, Status};
+use pomona_store::Place;
 use tokio::sync::mpsc;
 
 use super::growth::{Found, Growth};
@@ -31,7 +32,8 @@ type Base = Pin<Box<Peekable<BoxStream<'static, Result<Known, PipelineError>>>>>
 /// too. So a run that was stopped finds the same new images again, in the same shards.
 pub(super) async fn list(
     context: &Context,
-    source: &ImageSource,
+    source: &Place,
+    listing: ImageListing,
     settings: &ExtractSettings,
     folder: &RunFolder,
     started: Started,
@@ -42,25 +44,24 @@ pub(super) async fn list(
     let before = folder.manifest_summary(context).await?;
     let is_next = before.is_some_and(|before| before.generation == started.generation);
     let mut growth = Growth::new(started, before.as_ref(), is_next);
+    if !is_next {
+        folder.unfinish().await?;
+    }
     let base: BoxStream<'static, _> = match before {
         Some(_) => manifest::read(context, &folder.manifest()).await?,
         None => futures::stream::empty().boxed(),
     };
     let unreadable = match before {
-        Some(_) => unreadable(context, folder, growth.first_shard).await?,
-        None => HashSet::new(),
+        // Where the generation before says that all could be fetched, nobody need look.
+        Some(_) if !growth.is_all_readable() => {
+            unreadable(context, folder, growth.first_shard).await?
+        }
+        _ => HashSet::new(),
     };
     let mut base: Base = Box::pin(base.peekable());
-    let mut images = match (settings.selection, before) {
-        (Selection::Unreadable, Some(_)) => manifest::read(context, &folder.manifest())
-            .await?
-            .map_ok(|known| known.image)
-            .boxed(),
-        _ => source
-            .list(settings.filter.clone(), settings.labels.clone())
-            .map_err(PipelineError::from)
-            .boxed(),
-    };
+    let mut images = listing.map_err(PipelineError::from);
+    // Then everything else stays as it is, whatever became of it.
+    let only_unreadable = settings.selection == Selection::Unreadable && before.is_some();
     let forgotten = forget::forgotten(folder).await?;
     let mut builder = ShardBuilder::new(settings.shard_size, growth.first_shard);
     let mut manifest = ManifestWriter::create(folder.manifest(), growth.generation.number)?;
@@ -69,12 +70,23 @@ pub(super) async fn list(
         if !forgotten.is_empty() && forgotten.contains(&forget::path_hash(&image.path)) {
             continue;
         }
-        listed.images.fetch_add(1, Ordering::Relaxed);
         while let Some(gone) = next_before(&mut base, &image.path).await? {
-            growth.vanished(&gone);
+            if only_unreadable {
+                kept.push(gone);
+            } else {
+                growth.vanished(&gone);
+            }
         }
-        match next_same(&mut base, &image.path).await? {
-            Some(known) if stays(&known, &image, &unreadable) => {
+        let known = next_same(&mut base, &image.path).await?;
+        if only_unreadable && known.is_none() {
+            continue;
+        }
+        listed.images.fetch_add(1, Ordering::Relaxed);
+        match known {
+            Some(known)
+                if stays(&known, &image, &unreadable)
+                    || (only_unreadable && !unreadable.contains(&image.path)) =>
+            {
                 kept.push(known);
                 if kept.len() >= KEPT_AT_ONCE {
                     manifest.write_known(&kept).await?;
@@ -90,8 +102,18 @@ pub(super) async fn list(
             add(folder, &mut growth, &mut manifest, listed, &sender, shard).await?;
         }
     }
+    if listed.images.load(Ordering::Relaxed) == 0 {
+        // Photos that are all gone at once are more likely a place that was not there than photos that were removed.
+        return Err(PipelineError::NothingToDo {
+            what: format!("{source} holds no files to read (hidden ones do not count)"),
+        });
+    }
     while let Some(gone) = base.as_mut().try_next().await? {
-        growth.vanished(&gone);
+        if only_unreadable {
+            kept.push(gone);
+        } else {
+            growth.vanished(&gone);
+        }
     }
     if let Some(shard) = builder.finish() {
         add(folder, &mut growth, &mut manifest, listed, &sender, shard).await?;

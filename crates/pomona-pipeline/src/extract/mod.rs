@@ -12,8 +12,8 @@ use datafusion::execution::context::SessionContext;
 use datafusion::prelude::col;
 use object_store::ObjectStore;
 use pomona_engine::{
-    EngineError, Extractor, FetchSettings, ImageSource, ImageTable, LabelRule, ListingFilter,
-    Shard, ShardDone, ShardFiles, ShardSize, ShardWrite, Status, extract_function,
+    EngineError, Extractor, FetchSettings, ImageListing, ImageSource, ImageTable, LabelRule,
+    ListingFilter, Shard, ShardDone, ShardFiles, ShardSize, ShardWrite, Status, extract_function,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -29,7 +29,7 @@ use crate::started::{Generation, Started};
 pub(crate) use growth::remove_rows;
 
 /// Shards that may be listed before they are worked on.
-const SHARDS_AHEAD: usize = 256;
+const SHARDS_AHEAD: usize = 512;
 /// Time between two reports of progress.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -170,7 +170,7 @@ impl Job {
     }
 }
 
-/// Lists the photos of `source`, works out their features and writes manifest, features and ledger into `folder`.
+/// Takes the `images` listed in `source`, works out their features and writes manifest, features and ledger into `folder`.
 ///
 /// Work starts before the listing ends. Which shard an image belongs to, and in which place, follows from the
 /// sorted paths alone. Where the folder holds a run that ended, only what is new or changed since is worked out, in
@@ -185,6 +185,7 @@ pub(crate) async fn extract(
     settings: &ExtractSettings,
     folder: &RunFolder,
     started_with: Started,
+    images: ImageListing,
 ) -> Result<Extracted, PipelineError> {
     let started = Instant::now();
     context
@@ -196,7 +197,8 @@ pub(crate) async fn extract(
     let (sender, mut receiver) = mpsc::channel(SHARDS_AHEAD);
     let listing = listing::list(
         context,
-        source,
+        source.place(),
+        images,
         settings,
         folder,
         started_with,
@@ -264,14 +266,6 @@ pub(crate) async fn extract(
         first_shard: growth.first_shard,
         generation: growth.generation,
     };
-    if extracted.total() == 0 {
-        return Err(PipelineError::NothingToDo {
-            what: format!(
-                "{} holds no files to read (hidden ones do not count)",
-                source.place()
-            ),
-        });
-    }
     context.observer.event(&Event::StageFinished {
         stage: "extract",
         seconds,
