@@ -121,7 +121,7 @@ async fn add_all(
             }
             Err(reason) => packed.left_out.push((image.path, reason)),
         }
-        if packed.files % TOLD_EVERY == 0 {
+        if packed.files.is_multiple_of(TOLD_EVERY) {
             let failed = packed.left_out.len() as u64;
             context.observer.event(&Event::Progress(Progress {
                 done: packed.files,

@@ -26,6 +26,7 @@ mod service;
 mod stores;
 mod traffic;
 mod upload;
+mod working;
 mod writer;
 mod written;
 

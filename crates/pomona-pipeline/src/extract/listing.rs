@@ -26,14 +26,19 @@ const KEPT_AT_ONCE: usize = 1024;
 
 type Base = Pin<Box<Peekable<BoxStream<'static, Result<Known, PipelineError>>>>>;
 
+/// Photos, as they are listed.
+pub(super) struct Photos<'a> {
+    pub(super) place: &'a Place,
+    pub(super) images: ImageListing,
+}
+
 /// Lists the photos beside those of the generation before, and sends the shards of what is new to be worked on.
 ///
 /// The generation before is a run that ended: its manifest says what it held, and is not touched until this one ends
 /// too. So a run that was stopped finds the same new images again, in the same shards.
 pub(super) async fn list(
     context: &Context,
-    source: &Place,
-    listing: ImageListing,
+    photos: Photos<'_>,
     settings: &ExtractSettings,
     folder: &RunFolder,
     started: Started,
@@ -59,7 +64,7 @@ pub(super) async fn list(
         _ => HashSet::new(),
     };
     let mut base: Base = Box::pin(base.peekable());
-    let mut images = listing.map_err(PipelineError::from);
+    let mut images = photos.images.map_err(PipelineError::from);
     // Then everything else stays as it is, whatever became of it.
     let only_unreadable = settings.selection == Selection::Unreadable && before.is_some();
     let forgotten = forget::forgotten(folder).await?;
@@ -105,7 +110,10 @@ pub(super) async fn list(
     if listed.images.load(Ordering::Relaxed) == 0 {
         // Photos that are all gone at once are more likely a place that was not there than photos that were removed.
         return Err(PipelineError::NothingToDo {
-            what: format!("{source} holds no files to read (hidden ones do not count)"),
+            what: format!(
+                "{} holds no files to read (hidden ones do not count)",
+                photos.place
+            ),
         });
     }
     while let Some(gone) = base.as_mut().try_next().await? {

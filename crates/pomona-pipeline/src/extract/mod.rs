@@ -197,8 +197,10 @@ pub(crate) async fn extract(
     let (sender, mut receiver) = mpsc::channel(SHARDS_AHEAD);
     let listing = listing::list(
         context,
-        source.place(),
-        images,
+        listing::Photos {
+            place: source.place(),
+            images,
+        },
         settings,
         folder,
         started_with,
