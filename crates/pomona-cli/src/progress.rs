@@ -307,7 +307,12 @@ fn told(progress: &Progress) -> String {
         "keypoints" => ", limited by finding key points",
         _ => ", limited by the network's arithmetic",
     };
-    format!("{done} {of} images{failed}, {per_second:.0}/s{left}{limit}")
+    let network = match (progress.sent_again, progress.throttled) {
+        (0, _) => String::new(),
+        (again, 0) => format!(", {again} requests sent again"),
+        (again, throttled) => format!(", {again} requests sent again ({throttled} throttled)"),
+    };
+    format!("{done} {of} images{failed}, {per_second:.0}/s{left}{limit}{network}")
 }
 
 fn duration(seconds: f64) -> String {
@@ -340,5 +345,7 @@ mod tests {
         progress.listing_ended = true;
         progress.seconds_left = Some(3700.4);
         assert!(told(&progress).contains("50/s, 1 h 1 min left"));
+        (progress.sent_again, progress.throttled) = (7, 5);
+        assert!(told(&progress).ends_with("arithmetic, 7 requests sent again (5 throttled)"));
     }
 }

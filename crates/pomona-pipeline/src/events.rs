@@ -48,6 +48,10 @@ pub struct Progress {
     pub per_second: f64,
     /// Seconds left at that rate; unknown while items are still being found.
     pub seconds_left: Option<f64>,
+    /// Requests over a network that failed and were sent again.
+    pub sent_again: u64,
+    /// Of those, the ones refused because there were too many.
+    pub throttled: u64,
     /// What holds the work up most: `fetching`, `preparing`, `network` or `keypoints`.
     pub limited_by: &'static str,
 }

@@ -15,6 +15,8 @@ use object_store::{
     PutOptions,
 };
 
+use tokio::runtime::Handle;
+
 use crate::error::{StoreError, is_fatal, status};
 use crate::known::Known;
 use crate::listing::{self, Listing};
@@ -40,6 +42,8 @@ pub struct Place {
     remote: Option<Arc<Remote>>,
     meta: Option<Arc<ObjectMeta>>,
     known: Option<Arc<Known>>,
+    /// Where requests run.
+    network: Option<Handle>,
 }
 
 impl fmt::Debug for Place {
@@ -64,7 +68,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    pub(crate) fn remote(url: String, path: Path, remote: Arc<Remote>) -> Self {
+    pub(crate) fn remote(url: String, path: Path, remote: Arc<Remote>, network: Handle) -> Self {
         let shown = if path.as_ref().is_empty() {
             url.clone()
         } else {
@@ -79,6 +83,7 @@ impl Place {
             remote: Some(remote),
             meta: None,
             known: None,
+            network: Some(network),
         }
     }
 
@@ -97,6 +102,7 @@ impl Place {
             remote: None,
             meta: None,
             known: None,
+            network: None,
         }
     }
 
@@ -577,6 +583,8 @@ impl Place {
     /// All objects below, in the byte order of their paths, as they are found.
     #[must_use]
     pub fn list_ordered(&self) -> Listing {
+        // Listing goes on beside the work, which may hold all the other threads.
+        let _runtime = self.network.as_ref().map(Handle::enter);
         match &self.remote {
             Some(remote) => listing::list_ordered(
                 &remote.store,

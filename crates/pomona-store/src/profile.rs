@@ -353,6 +353,28 @@ mod tests {
         );
     }
 
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn keys_that_are_newer_than_the_refused_request_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("count");
+        let config = format!(
+            "[default]\ncredential_process = echo x >> '{}'; echo '{{\"AccessKeyId\":\"k\",\"SecretAccessKey\":\"s\"}}'\n",
+            count.display()
+        );
+        let provider = ProfileCredentials::new(profile(folder.path(), "default", "", &config));
+        let asked = || std::fs::read_to_string(&count).unwrap().lines().count();
+        let before = Instant::now();
+        provider.get_credential().await.unwrap();
+        let after = Instant::now();
+        provider.refuse(before).await;
+        provider.get_credential().await.unwrap();
+        assert_eq!(asked(), 1);
+        provider.refuse(after).await;
+        provider.get_credential().await.unwrap();
+        assert_eq!(asked(), 2);
+    }
+
     #[test]
     fn a_profile_of_single_sign_on_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();

@@ -133,9 +133,22 @@ impl Stores {
                         remote
                     }
                 };
-                Ok(Place::remote(url, path, remote))
+                Ok(Place::remote(url, path, remote, self.network.clone()))
             }
         }
+    }
+
+    /// Requests so far that failed in a way that may pass, and of those the ones refused because there were too many.
+    #[must_use]
+    pub fn troubles(&self) -> (u64, u64) {
+        // Where a place is being opened just now, nothing is told this time.
+        let Ok(opened) = self.opened.try_lock() else {
+            return (0, 0);
+        };
+        opened.values().fold((0, 0), |(failed, throttled), remote| {
+            let reading = remote.traffic.read();
+            (failed + reading.failed, throttled + reading.throttled)
+        })
     }
 
     /// What went over the network so far, by bucket or host.

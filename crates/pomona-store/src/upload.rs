@@ -138,3 +138,77 @@ impl MultipartUpload for Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::careful::Abilities;
+
+    /// Does what it is told and then says that there is no such upload, as a storage that was told twice.
+    struct Forgetful {
+        store: InMemory,
+        is_completing: bool,
+    }
+
+    #[async_trait]
+    impl MultipartStore for Forgetful {
+        async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
+            self.store.create_multipart(path).await
+        }
+
+        async fn put_part(
+            &self,
+            path: &Path,
+            id: &MultipartId,
+            number: usize,
+            data: PutPayload,
+        ) -> Result<PartId> {
+            self.store.put_part(path, id, number, data).await
+        }
+
+        async fn complete_multipart(
+            &self,
+            path: &Path,
+            id: &MultipartId,
+            parts: Vec<PartId>,
+        ) -> Result<PutResult> {
+            if self.is_completing {
+                self.store.complete_multipart(path, id, parts).await?;
+            }
+            Err(Error::NotFound {
+                path: path.to_string(),
+                source: "there is no such upload".into(),
+            })
+        }
+
+        async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
+            self.store.abort_multipart(path, id).await
+        }
+    }
+
+    async fn uploaded(is_completing: bool, before: Option<&'static str>) -> Result<PutResult> {
+        let (store, location) = (Arc::new(InMemory::new()), Path::from("features.parquet"));
+        if let Some(before) = before {
+            store.put(&location, before.into()).await?;
+        }
+        let forgetful = Arc::new(Forgetful {
+            store: store.as_ref().clone(),
+            is_completing,
+        });
+        let careful = Careful::new(store, Abilities::default());
+        let mut upload = Upload::begin(careful, forgetful, &location).await?;
+        upload.put_part("plums and ".into()).await?;
+        upload.put_part("pears".into()).await?;
+        upload.complete().await
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_gone_counts_where_its_object_is_there() {
+        uploaded(true, None).await.unwrap();
+        uploaded(true, Some("an older one")).await.unwrap();
+        uploaded(false, None).await.unwrap_err();
+        uploaded(false, Some("an older one")).await.unwrap_err();
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either};
 use futures::stream::{FuturesOrdered, Stream, StreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -30,6 +31,9 @@ pub struct FetchSettings {
     pub requests: usize,
     /// Bytes, as listed, that they may bring at once; one larger image is fetched alone.
     pub ahead_bytes: u64,
+    /// A small object that was not answered for within this time is asked for a second time, and the first answer taken:
+    /// of many requests some are always slow. None never asks twice.
+    pub hedge: Option<Duration>,
 }
 
 impl Default for FetchSettings {
@@ -40,6 +44,7 @@ impl Default for FetchSettings {
             batch_bytes: 16_000_000,
             requests: 16,
             ahead_bytes: 16_000_000,
+            hedge: None,
         }
     }
 }
@@ -51,6 +56,7 @@ impl FetchSettings {
         Self {
             requests: 96,
             ahead_bytes: 32_000_000,
+            hedge: Some(Duration::from_millis(700)),
             ..self
         }
     }
@@ -58,6 +64,9 @@ impl FetchSettings {
 
 /// Neighbouring members of an archive are fetched together, up to so many bytes.
 const TOGETHER_BYTES: u64 = 4 << 20;
+/// Larger objects are never asked for twice, nor more than so many of a shard: a slow network is not helped by that.
+const HEDGED_BYTES: u64 = 1 << 20;
+const HEDGES: usize = 16;
 /// Times that an answer of another length than the one listed is asked for again.
 const LENGTH_TRIES: u32 = 4;
 const LENGTH_WAIT: Duration = Duration::from_millis(50);
@@ -88,6 +97,7 @@ pub(super) fn batches<'a>(
         running_bytes: 0,
         ready: Vec::new(),
         ready_bytes: 0,
+        hedges: Arc::new(AtomicUsize::new(0)),
     };
     futures::stream::try_unfold(state, move |mut state| async move {
         let batch = state.next_batch(schema).await?;
@@ -109,6 +119,8 @@ struct Ahead<'a> {
     running_bytes: u64,
     ready: Vec<Fetched>,
     ready_bytes: u64,
+    /// Objects that were asked for twice.
+    hedges: Arc<AtomicUsize>,
 }
 
 fn listed_bytes(images: &[ListedImage]) -> u64 {
@@ -133,8 +145,9 @@ impl Ahead<'_> {
             self.rest = rest;
             self.running_bytes = self.running_bytes.saturating_add(bytes);
             let (store, settings) = (self.store, self.settings);
+            let hedges = Arc::clone(&self.hedges);
             self.running.push_back(Box::pin(async move {
-                (bytes, fetch(group, store, &settings).await)
+                (bytes, fetch(group, store, &settings, &hedges).await)
             }));
         }
     }
@@ -212,9 +225,10 @@ async fn fetch(
     images: &[ListedImage],
     store: &Arc<dyn ObjectStore>,
     settings: &FetchSettings,
+    hedges: &AtomicUsize,
 ) -> std::result::Result<Vec<Fetched>, EngineError> {
     match images {
-        [image] if image.part.is_none() => fetch_object(image, store, settings)
+        [image] if image.part.is_none() => fetch_hedged(image, store, settings, hedges)
             .await
             .map(|one| vec![one]),
         members => fetch_members(members, store, settings).await,
@@ -227,6 +241,34 @@ fn told(error: object_store::Error) -> std::result::Result<Fetched, EngineError>
         return Err(EngineError::Store(error));
     }
     Ok(Fetched::Failed(pomona_store::reason(&error)))
+}
+
+/// One object, asked for a second time where the first answer is slow to come.
+async fn fetch_hedged(
+    image: &ListedImage,
+    store: &Arc<dyn ObjectStore>,
+    settings: &FetchSettings,
+    hedges: &AtomicUsize,
+) -> std::result::Result<Fetched, EngineError> {
+    let first = fetch_object(image, store, settings);
+    let Some(patience) = settings.hedge.filter(|_| image.size_bytes <= HEDGED_BYTES) else {
+        return first.await;
+    };
+    futures::pin_mut!(first);
+    if let Ok(fetched) = tokio::time::timeout(patience, &mut first).await {
+        return fetched;
+    }
+    if hedges.fetch_add(1, Ordering::Relaxed) >= HEDGES {
+        return first.await;
+    }
+    let second = fetch_object(image, store, settings);
+    futures::pin_mut!(second);
+    match futures::future::select(first, second).await {
+        // Whichever answers first counts, unless it is a failure and the other may yet do better.
+        Either::Left((Ok(Fetched::Failed(_)) | Err(_), other)) => other.await,
+        Either::Right((Ok(Fetched::Failed(_)) | Err(_), other)) => other.await,
+        Either::Left((fetched, _)) | Either::Right((fetched, _)) => fetched,
+    }
 }
 
 async fn fetch_object(

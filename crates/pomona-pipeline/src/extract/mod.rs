@@ -352,6 +352,7 @@ fn report_progress(
     } else {
         features_stage(extractor)
     };
+    let (sent_again, throttled) = context.stores.troubles();
     context.observer.event(&Event::Progress(Progress {
         done: done + done_before,
         failed,
@@ -359,6 +360,8 @@ fn report_progress(
         listing_ended,
         per_second,
         seconds_left,
+        sent_again,
+        throttled,
         limited_by,
     }));
 }

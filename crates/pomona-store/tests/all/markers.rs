@@ -95,6 +95,8 @@ async fn folders_that_are_objects_are_left_out_wherever_they_come() {
         "p/a/c/",
         "p/a/c/d/",
         "p/a/c/d/3.jpg",
+        "p/a/c-d.jpg",
+        "p/a/c.jpg",
         "p/a-b/4.jpg",
         "p/a.jpg",
         "p/a b/",
