@@ -37,6 +37,13 @@ pub(crate) fn attempt_with<S: AsRef<OsStr>>(
 ) -> Result<Ran> {
     let started = Instant::now();
     let mut command = Command::new(program);
+    // What cargo told this program would make the cargo that it starts build again what looks at it.
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     // What this shell tells libraries of arithmetic would slow a rival down, or speed it up.
     for name in [

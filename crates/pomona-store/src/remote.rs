@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::profile::{Profile, ProfileCredentials};
 use crate::region::{self, AllowedRegions};
-use crate::service::Connector;
+use crate::service::{Clients, Connector};
 use crate::stores::{Encryption, StoreSettings};
 use crate::traffic::Traffic;
 
@@ -40,6 +40,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) patience: Duration,
     pub(crate) network: Handle,
+    pub(crate) clients: Clients,
 }
 
 /// An opened bucket, container or host.
@@ -118,6 +119,7 @@ pub(crate) async fn open(
         opening.network.clone(),
         Arc::clone(&traffic),
         opening.patience,
+        opening.clients.clone(),
     );
     let allowed = opening.allowed;
     match scheme {

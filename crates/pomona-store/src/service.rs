@@ -1,7 +1,9 @@
 //! One HTTP request: counted, limited, its small answer read whole.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,11 +13,11 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
-use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
     HttpResponseBody, HttpService, ReqwestConnector,
 };
+use object_store::{ClientConfigKey, ClientOptions};
 use rand::RngExt;
 use tokio::runtime::Handle;
 
@@ -42,6 +44,42 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     shared: Arc<Shared>,
+    clients: Clients,
+}
+
+/// Clients that were made, by the options that matter: making one reads all certificates of this machine, which takes
+/// longer than many requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clients {
+    made: Arc<Mutex<HashMap<Vec<Option<String>>, HttpClient>>>,
+}
+
+impl Clients {
+    fn of(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        const MATTER: [ClientConfigKey; 8] = [
+            ClientConfigKey::AllowHttp,
+            ClientConfigKey::AllowInvalidCertificates,
+            ClientConfigKey::ConnectTimeout,
+            ClientConfigKey::Timeout,
+            ClientConfigKey::Http1Only,
+            ClientConfigKey::Http2Only,
+            ClientConfigKey::ProxyUrl,
+            ClientConfigKey::ProxyCaCertificate,
+        ];
+        let key = MATTER
+            .iter()
+            .map(|key| options.get_config_value(key))
+            .collect();
+        let Ok(mut made) = self.made.lock() else {
+            return ReqwestConnector::default().connect(options);
+        };
+        Ok(match made.entry(key) {
+            Entry::Occupied(client) => client.get().clone(),
+            Entry::Vacant(place) => place
+                .insert(ReqwestConnector::default().connect(options)?)
+                .clone(),
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -54,8 +92,14 @@ struct Shared {
 
 impl Connector {
     /// `patience` is how long the other side may fail altogether.
-    pub(crate) fn new(runtime: Handle, traffic: Arc<Traffic>, patience: Duration) -> Self {
+    pub(crate) fn new(
+        runtime: Handle,
+        traffic: Arc<Traffic>,
+        patience: Duration,
+        clients: Clients,
+    ) -> Self {
         Self {
+            clients,
             shared: Arc::new(Shared {
                 runtime,
                 limit: Limit::new(Arc::clone(&traffic)),
@@ -69,7 +113,7 @@ impl Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(Service {
-            client: ReqwestConnector::default().connect(options)?,
+            client: self.clients.of(options)?,
             shared: Arc::clone(&self.shared),
         }))
     }

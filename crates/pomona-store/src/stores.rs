@@ -17,6 +17,7 @@ use crate::local::{LocalStore, Staging};
 use crate::place::Place;
 use crate::region::AllowedRegions;
 use crate::remote::{self, Opening, Remote};
+use crate::service::Clients;
 use crate::traffic::TrafficReading;
 
 /// What all places are opened with.
@@ -51,6 +52,7 @@ pub struct Stores {
     environment: Environment,
     patience: Duration,
     network: Handle,
+    clients: Clients,
     opened: Mutex<HashMap<String, Arc<Remote>>>,
 }
 
@@ -95,6 +97,7 @@ impl Stores {
             environment,
             patience: PATIENCE,
             network,
+            clients: Clients::default(),
             opened: Mutex::default(),
         })
     }
@@ -126,6 +129,7 @@ impl Stores {
                             environment: &self.environment,
                             patience: self.patience,
                             network: self.network.clone(),
+                            clients: self.clients.clone(),
                         };
                         let remote = remote::open(scheme, &root, opening).await?;
                         let remote = Arc::new(remote);

@@ -54,7 +54,7 @@ impl FetchSettings {
     #[must_use]
     pub fn over_a_network(self) -> Self {
         Self {
-            requests: 96,
+            requests: 48,
             ahead_bytes: 32_000_000,
             hedge: Some(Duration::from_millis(700)),
             ..self
