@@ -45,7 +45,7 @@ use setting::Setting;
 const DEFAULT_FILE: &str = "pomona.toml";
 /// Names a file where `--settings` does not.
 const VARIABLE: &str = "POMONA_SETTINGS";
-/// The flag that names a file, and the one that asks for [`show`], by their identifiers.
+/// The flag that names a file, and the one that asks for [`show()`], by their identifiers.
 const SETTINGS: &str = "settings";
 const SHOW_SETTINGS: &str = "show_settings";
 

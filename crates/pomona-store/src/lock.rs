@@ -504,7 +504,12 @@ mod tests {
     fn place(folder: &std::path::Path) -> Place {
         let store = LocalFileSystem::new_with_prefix(folder).unwrap();
         let remote = Remote::plain(store, Arc::default());
-        Place::remote("hdfs://host".to_owned(), "run".into(), Arc::new(remote))
+        Place::remote(
+            "hdfs://host".to_owned(),
+            "run".into(),
+            Arc::new(remote),
+            tokio::runtime::Handle::current(),
+        )
     }
 
     #[tokio::test]
