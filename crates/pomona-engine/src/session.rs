@@ -38,8 +38,7 @@ impl Runtimes {
     pub fn start(workers: usize) -> std::result::Result<Self, EngineError> {
         let failed = |error: std::io::Error| EngineError::Threads(Box::new(error));
         let work = Builder::new_multi_thread()
-            // As many as there are shards in flight, and one more: a shard holds its thread while its images are worked
-            // on elsewhere.
+            // More than there are shards in flight: a shard holds its thread while its images are worked on elsewhere.
             .worker_threads(workers + 3)
             .thread_name("work")
             .enable_all()

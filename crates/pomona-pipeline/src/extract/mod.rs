@@ -209,9 +209,9 @@ pub(crate) async fn extract(
     );
     tokio::pin!(listing);
 
-    // Some shards at a time, so that one is fetched and written while another is worked on.
-    let ahead = if source.place().is_remote() { 2 } else { 0 };
-    let in_flight = context.workers.max(2) + ahead;
+    // Two shards at a time at least, so that one is fetched and written while another is worked on; no more than a shard
+    // a worker, since that is what is done again after the process was killed.
+    let in_flight = context.workers.max(2);
     let mut running: JoinSet<Result<Vec<ShardDone>, PipelineError>> = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     let mut receiving = true;
