@@ -54,7 +54,7 @@ pub async fn fit(
     let Some(moments) = summed else {
         return Err(PipelineError::NothingToDo {
             what: format!(
-                "{} holds no features: no image could be read",
+                "{0} holds no features: no image could be read; `pomona sql {0} 'SELECT path, status, error FROM images'` tells why",
                 input.shown.display()
             ),
         });
