@@ -1,0 +1,8 @@
+//! Who does the work when it is more than one machine?
+//!
+//! A scheduler and executors of Apache DataFusion Ballista, set up for plans whose partitions are shards, and closed
+//! to everybody who holds no certificate of theirs.
+
+mod error;
+
+pub use error::ClusterError;
