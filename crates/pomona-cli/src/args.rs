@@ -271,6 +271,12 @@ pub(crate) struct WorkArgs {
     /// Threads to work with.  [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) workers: Option<u32>,
+    /// Cluster that does the work over many images: the address of its scheduler.
+    #[arg(long, value_name = "df://HOST:PORT")]
+    pub(crate) cluster: Option<String>,
+    /// Folder with ca.pem, cert.pem and key.pem, for a cluster that talks over TLS.
+    #[arg(long, value_name = "DIR", requires = "cluster")]
+    pub(crate) cluster_tls: Option<PathBuf>,
 }
 
 impl WorkArgs {

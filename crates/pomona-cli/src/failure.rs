@@ -102,6 +102,12 @@ impl From<pomona_demo::DemoError> for Failure {
     }
 }
 
+impl From<pomona_cluster::ClusterError> for Failure {
+    fn from(error: pomona_cluster::ClusterError) -> Self {
+        Self::of(&error, None, 1)
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::of(&error, None, 2)

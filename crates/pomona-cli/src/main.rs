@@ -1,6 +1,7 @@
 //! What does a person type?
 
 mod args;
+mod cluster;
 mod commands;
 mod failure;
 mod progress;

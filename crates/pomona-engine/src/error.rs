@@ -108,6 +108,35 @@ pub enum EngineError {
     /// The worker threads could not be started.
     #[error("the worker threads could not be started")]
     Threads(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A plan runs where nothing was set up for it.
+    #[error("this process is not set up to work on Pomona's plans: start it with `pomona`")]
+    NoServices,
+    /// What a plan needs beside itself cannot be had.
+    #[error("the weights or model {} that the plan needs cannot be had: {reason}", sha256.get(..12).unwrap_or(sha256))]
+    Asset {
+        /// Its SHA-256, hex.
+        sha256: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A plan, or a part of one, cannot be written or read as bytes.
+    #[error("a part of a plan cannot be sent or read: {reason} (do all machines run the same version of Pomona?)")]
+    Codec {
+        /// Why not.
+        reason: String,
+    },
+    /// A process that works for others cannot make features as the plan asks.
+    #[error("images cannot become features here: {reason}")]
+    Extractor {
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A job on a cluster failed.
+    #[error("the cluster could not do the work: {reason}")]
+    Cluster {
+        /// What it says, and what to do.
+        reason: String,
+    },
     /// DataFusion itself failed.
     #[error(transparent)]
     DataFusion(DataFusionError),
@@ -131,11 +160,48 @@ pub enum EngineError {
 }
 
 /// An [`EngineError`] that DataFusion may clone by reference while it unwinds.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error(transparent)]
 struct Carried(#[from] EngineError);
 
+/// What stands before and behind an error in what a cluster tells of a failed task.
+const TOLD: [&str; 2] = ["<<pomona: ", " :pomona>>"];
+
+/// A cluster tells of errors in this form, wrapped in others: so that the text can be found in there, it is marked.
+impl std::fmt::Debug for Carried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [before, behind] = TOLD;
+        write!(f, "{before}{}", self.0)?;
+        let mut cause = std::error::Error::source(&self.0);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        f.write_str(behind)
+    }
+}
+
 impl EngineError {
+    /// A part of a plan that cannot be written or read.
+    pub(crate) fn codec(reason: impl std::fmt::Display) -> Self {
+        Self::Codec {
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The error of a task, from what a cluster tells of it.
+    #[must_use]
+    pub fn told_by_cluster(text: &str) -> Self {
+        let [before, behind] = TOLD;
+        let own = text
+            .split_once(before)
+            .and_then(|(_, rest)| rest.split_once(behind))
+            .map(|(own, _)| own);
+        Self::Cluster {
+            reason: own.unwrap_or(text).to_owned(),
+        }
+    }
+
     /// Wraps this error so that it can cross DataFusion.
     #[must_use]
     pub fn into_datafusion(self) -> DataFusionError {

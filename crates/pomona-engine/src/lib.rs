@@ -6,41 +6,51 @@
 //!
 //! Nothing here knows what the steps of a run mean.
 
+mod codec;
 mod error;
 mod extract;
 mod floats;
+mod held;
 mod image_table;
 mod label;
 mod listing;
 mod moments;
 mod parquet_table;
+mod plan_folder;
+mod plan_stores;
 mod reduce;
+mod runner;
+mod services;
 mod session;
 mod shard;
 mod shard_write;
 mod summary;
 mod words;
 
+pub use codec::{PLAN_FORMAT, PlanCodec};
 pub use error::EngineError;
 pub use extract::{
     DESCRIPTOR_BYTES, ExtractCounters, ExtractReading, Extractor, Handling, PATCH_PX, Status,
     extract_function, extracted_fields, float_list_type,
 };
 pub use floats::{FloatRows, is_list_of_floats};
-pub use image_table::{FetchSettings, ImageTable, image_schema};
+pub use image_table::{FetchSettings, ImageTable, image_schema, remove_marks};
 pub use label::{LabelRule, LabelRuleText, LabelRuleTextError};
 pub use listing::{ImageListing, ImageSource, ListedImage, ListingFilter, Part};
 pub use moments::moments_function;
 pub use parquet_table::{Grouping, ParquetTable};
-pub use reduce::reduce_function;
+pub use plan_folder::PlanFolder;
+pub use plan_stores::PlanStores;
+pub use reduce::{reduce_function, reducer_bytes};
+pub use runner::{Embedded, Runner};
+pub use services::{Asset, MakeExtractor, Services, put_asset, remove_assets};
 pub use session::{Runtimes, SessionLimits, embedded_session, one_partition};
 pub use shard::{Shard, ShardBuilder, ShardSize};
 pub use shard_write::{
     ListTable, Remainder, ShardDone, ShardFiles, ShardWrite, shard_done_schema, thumbnails_kept,
     without_rows,
 };
-pub use summary::{Summary, summary_function};
 pub use words::{
     document_frequencies_function, label_words_function, pass_function, sample_function,
-    weigh_words_function, word_counts_function,
+    weigh_words_function, weights_bytes, word_counts_function,
 };

@@ -27,7 +27,7 @@ pub fn moments_function() -> AggregateUDF {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct MomentsFunction {
+pub(crate) struct MomentsFunction {
     signature: Signature,
 }
 

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::EngineError;
 use crate::moments::moments_function;
+use crate::services::Services;
 use crate::shard_write::ShardWritePlanner;
 
 /// Two runtimes: one whose threads work on batches, one whose threads only wait for objects.
@@ -121,8 +122,12 @@ impl Default for SessionLimits {
 ///
 /// # Errors
 /// When DataFusion refuses the limits.
-pub fn embedded_session(limits: SessionLimits) -> std::result::Result<SessionContext, EngineError> {
+pub fn embedded_session(
+    limits: SessionLimits,
+    services: Arc<Services>,
+) -> std::result::Result<SessionContext, EngineError> {
     let mut config = SessionConfig::new()
+        .with_extension(services)
         // A fixed number, so that plans do not depend on the machine.
         .with_target_partitions(4)
         .with_batch_size(limits.batch_rows)

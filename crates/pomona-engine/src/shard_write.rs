@@ -8,6 +8,7 @@ mod remove;
 
 pub use files::{ListTable, ShardFiles, thumbnails_kept};
 pub use logical::ShardWrite;
-pub(crate) use logical::ShardWritePlanner;
+pub(crate) use logical::{ShardTarget, ShardWritePlanner};
+pub(crate) use physical::ShardWriteExec;
 pub use physical::{ShardDone, shard_done_schema};
 pub use remove::{Remainder, without_rows};

@@ -13,10 +13,11 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 
+use crate::codec::SentAggregate;
 use crate::error::EngineError;
 
 /// What rows are summed up to. Parts must merge to the same whole in any order.
-pub trait Summary: Send + Sync + 'static {
+pub(crate) trait Summary: Send + Sync + 'static {
     /// Sees the rows of some columns.
     ///
     /// # Errors
@@ -33,27 +34,35 @@ pub trait Summary: Send + Sync + 'static {
     fn memory_bytes(&self) -> usize;
 }
 
-type Start = dyn Fn() -> Box<dyn Summary> + Send + Sync;
+type Begun = std::result::Result<Box<dyn Summary>, EngineError>;
+type Start = dyn Fn() -> Begun + Send + Sync;
 
 /// An aggregate function of columns of these types that gives a summary's bytes; each part begins with what `start`
-/// makes.
-#[must_use]
-pub fn summary_function(
-    name: &'static str,
+/// makes. `sent` stands for it in a plan that is sent.
+pub(crate) fn summary_function(
     columns: Vec<DataType>,
-    start: impl Fn() -> Box<dyn Summary> + Send + Sync + 'static,
+    sent: SentAggregate,
+    start: impl Fn() -> Begun + Send + Sync + 'static,
 ) -> AggregateUDF {
     AggregateUDF::new_from_impl(SummaryFunction {
-        name,
+        name: sent.name(),
         signature: Signature::exact(columns, Volatility::Immutable),
+        sent,
         start: Arc::new(start),
     })
 }
 
-struct SummaryFunction {
+pub(crate) struct SummaryFunction {
     name: &'static str,
     signature: Signature,
+    sent: SentAggregate,
     start: Arc<Start>,
+}
+
+impl SummaryFunction {
+    pub(crate) fn sent(&self) -> &SentAggregate {
+        &self.sent
+    }
 }
 
 impl fmt::Debug for SummaryFunction {
@@ -66,7 +75,7 @@ impl fmt::Debug for SummaryFunction {
 
 impl PartialEq for SummaryFunction {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && Arc::ptr_eq(&self.start, &other.start)
+        self.sent == other.sent && Arc::ptr_eq(&self.start, &other.start)
     }
 }
 
@@ -100,7 +109,8 @@ impl AggregateUDFImpl for SummaryFunction {
     }
 
     fn accumulator(&self, _arguments: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(SummaryAccumulator((self.start)())))
+        let begun = (self.start)().map_err(EngineError::into_datafusion)?;
+        Ok(Box::new(SummaryAccumulator(begun)))
     }
 }
 

@@ -15,9 +15,9 @@ use crate::model::ModelFile;
 use crate::run::Context;
 
 /// Pixels that the side of a thumbnail has at most.
-const THUMBNAIL_PX: u32 = 56;
+pub(crate) const THUMBNAIL_PX: u32 = 56;
 /// The same where key points are drawn over it.
-const KEYPOINT_THUMBNAIL_PX: u32 = 160;
+pub(crate) const KEYPOINT_THUMBNAIL_PX: u32 = 160;
 
 /// What features are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use pomona_engine::Extractor;
+use pomona_engine::{EngineError, Extractor};
 use pomona_learn::{FitSettings, Fitted, LearnError, Moments, Reducer};
 use pomona_store::Place;
 
@@ -64,7 +64,7 @@ pub async fn fit(
         Reducer::fit(&moments, &settings).map(|fitted| (fitted, moments.count()))
     })
     .await
-    .map_err(|error| pomona_engine::EngineError::Threads(Box::new(error)))??;
+    .map_err(|error| EngineError::Threads(Box::new(error)))??;
     let Fitted { reducer, notes } = fitted;
     let self_test = match request.extractor {
         Some(extractor) => SelfTest::of_extractor(extractor, request.words, &reducer)?,
@@ -122,7 +122,7 @@ async fn sums(
         return Ok(Some(kept));
     }
     let summed = match moments::sum(context, &input.files, input.column()).await {
-        Err(error) if is_not_finite(&error) => {
+        Err(error) if may_be_not_finite(&error) => {
             return Err(match input.first_not_finite(context).await? {
                 Some(path) => PipelineError::NotFinite {
                     table: input.shown.clone(),
@@ -150,12 +150,13 @@ async fn sums(
     Ok(summed)
 }
 
-fn is_not_finite(error: &PipelineError) -> bool {
+fn may_be_not_finite(error: &PipelineError) -> bool {
     matches!(
         error,
-        PipelineError::Engine(pomona_engine::EngineError::Learn(
-            LearnError::UnusableValue { .. }
-        ))
+        // A cluster tells what went wrong in words only.
+        PipelineError::Engine(
+            EngineError::Learn(LearnError::UnusableValue { .. }) | EngineError::Cluster { .. }
+        )
     )
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::ObjectStore;
 use pomona_engine::Shard;
 use pomona_store::{Place, RunLock};
 use serde::de::DeserializeOwned;
@@ -89,7 +88,12 @@ impl RunFolder {
         })
         .await?;
         Ok(Self {
-            place: place.known().await?,
+            // What executors write appears without this process's doing.
+            place: if context.runner.is_remote() {
+                place
+            } else {
+                place.known().await?
+            },
             lock: Some(Arc::new(lock)),
         })
     }
@@ -203,11 +207,6 @@ impl RunFolder {
 
     fn record_file(&self) -> Place {
         self.place.join("run.json")
-    }
-
-    /// The store whose root is this folder.
-    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
-        self.place.below()
     }
 
     /// Files of a table (`images`, `features`, `descriptors`, …), by number.

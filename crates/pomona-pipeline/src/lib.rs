@@ -6,6 +6,7 @@
 
 pub mod assets;
 
+mod description;
 mod error;
 mod events;
 mod extract;
@@ -36,6 +37,7 @@ mod status;
 mod why;
 mod words;
 
+pub use description::described_extractor;
 pub use error::PipelineError;
 pub use events::{CodebookPass, Event, Observer, Progress, Silent};
 pub use extract::{ExtractSettings, Extracted, OnError, Selection};

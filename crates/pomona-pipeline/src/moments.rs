@@ -18,14 +18,18 @@ use crate::model::DataFingerprint;
 use crate::query;
 use crate::run::Context;
 
-/// Partial sums of moments at once, at most. It follows from the input alone: results then do not depend on the
-/// machine, not even in the last bit.
+/// Partial sums of moments of a run of usual size, at most. It follows from the input alone: results then do not depend
+/// on the machine, not even in the last bit.
 const PARTITIONS: usize = 4;
 /// Files that are worth a partial sum of their own: passing one on and adding it up costs as much as some files.
 const FILES_A_PARTITION: usize = 8;
+/// Above so many files to each of the partitions there are more of them, for clusters, up to a bound on what is added up.
+const FILES_OF_A_LARGE_RUN: usize = 1024;
+const PARTITIONS_OF_A_LARGE_RUN: usize = 64;
 
 pub(crate) fn partitions(files: usize) -> usize {
-    files.div_ceil(FILES_A_PARTITION).clamp(1, PARTITIONS)
+    let usual = files.div_ceil(FILES_A_PARTITION).clamp(1, PARTITIONS);
+    usual.max((files / FILES_OF_A_LARGE_RUN).min(PARTITIONS_OF_A_LARGE_RUN))
 }
 
 /// Which rows were summed up, and what of them.
@@ -129,12 +133,11 @@ pub(crate) async fn sum(
     }
     let groups = Grouping::AtMost(partitions(files.len()));
     let table = ParquetTable::open(&context.session, files, groups).await?;
-    let summed = context
+    let query = context
         .session
         .read_table(Arc::new(table))?
-        .aggregate(vec![], vec![moments_function().call(vec![col(column)])])?
-        .collect()
-        .await?;
+        .aggregate(vec![], vec![moments_function().call(vec![col(column)])])?;
+    let summed = context.collect("moments", query).await?;
     for batch in &summed {
         let column = batch.column(0).as_binary::<i64>();
         if !column.is_empty() && column.is_valid(0) {

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use datafusion::prelude::col;
 use pomona_engine::{
-    Grouping, ListTable, ParquetTable, ShardDone, ShardFiles, ShardWrite, reduce_function,
+    Grouping, ListTable, ParquetTable, PlanFolder, ShardDone, ShardFiles, ShardWrite,
+    reduce_function, reducer_bytes,
 };
 use pomona_store::Place;
 
@@ -142,6 +143,9 @@ pub(crate) async fn clear_reduced(out: &Place) -> Result<(), PipelineError> {
     Ok(Place::delete_all(&old).await?)
 }
 
+/// Most shards that are reduced by one job of a cluster.
+const SHARDS_A_JOB: usize = 1024;
+
 async fn write_shards(
     context: &Context,
     request: &ReduceRequest<'_>,
@@ -149,8 +153,8 @@ async fn write_shards(
     let ReduceRequest {
         input, model, out, ..
     } = request;
-    let store = out.below();
     let reducer = Arc::new(model.reducer.clone());
+    let asset = context.ship(out, || reducer_bytes(&reducer)).await?;
     let mut metadata = model
         .extraction
         .as_ref()
@@ -170,21 +174,25 @@ async fn write_shards(
     let (indices, files): (Vec<u32>, Vec<Place>) = numbered
         .filter(|(number, _)| !there.contains(number))
         .unzip();
-    // All partitions of a plan run at once: a few at a time bound the memory.
-    let at_once = context.workers.max(1) * 2;
+    // All partitions of a plan run at once in this process: a few at a time bound the memory.
+    let at_once = if context.runner.is_remote() {
+        SHARDS_A_JOB
+    } else {
+        context.workers.max(1) * 2
+    };
     let mut reduced = 0;
     for (files, indices) in files.chunks(at_once).zip(indices.chunks(at_once)) {
         let table = ParquetTable::open(&context.session, files, Grouping::FileEach).await?;
         let rows = context.session.read_table(Arc::new(table))?.select(vec![
             col("path"),
             col("label"),
-            reduce_function(Arc::clone(&reducer))
+            reduce_function(Arc::clone(&reducer), asset.clone())
                 .call(vec![col(input.column())])
                 .alias("components"),
         ])?;
         let plan = ShardWrite::plan(
             rows.into_unoptimized_plan(),
-            Arc::clone(&store),
+            PlanFolder::working(out),
             indices.to_vec(),
             ShardFiles::Lists {
                 table: ListTable::Reduced,
@@ -192,12 +200,8 @@ async fn write_shards(
                 metadata: metadata.clone(),
             },
         )?;
-        let done = context
-            .session
-            .execute_logical_plan(plan)
-            .await?
-            .collect()
-            .await?;
+        let query = context.session.execute_logical_plan(plan).await?;
+        let done = context.collect("reduce", query).await?;
         reduced += done
             .iter()
             .flat_map(ShardDone::read)

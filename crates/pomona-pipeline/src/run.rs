@@ -5,15 +5,21 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::context::SessionContext;
-use pomona_engine::{Extractor, ImageSource, Runtimes, SessionLimits, embedded_session};
+use datafusion::prelude::DataFrame;
+use pomona_engine::{
+    Asset, Embedded, EngineError, Extractor, ImageSource, Runner, Runtimes, Services,
+    SessionLimits, embedded_session, put_asset, remove_assets,
+};
 use pomona_learn::{Drift, FitSettings};
 use pomona_store::{Place, StoreSettings, Stores};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::PipelineError;
 use crate::events::{Event, Observer};
-use crate::extract::{ExtractSettings, Extracted, extract, features_stage};
+use crate::description::describe;
+use crate::extract::{ExtractSettings, Extracted, Work, extract, features_stage};
 use crate::extraction::KeyPointExtraction;
 use crate::extractor::{ExtractorRequest, extractor_for};
 use crate::fit::{FitRequest, fit};
@@ -33,8 +39,10 @@ pub struct Context {
     pub session: SessionContext,
     /// The threads that drive it.
     pub runtimes: Runtimes,
+    /// Who runs the plans over many images: this process, unless it is told otherwise.
+    pub runner: Arc<dyn Runner>,
     /// Where places are opened.
-    pub stores: Stores,
+    pub stores: Arc<Stores>,
     /// Images worked on at once.
     pub workers: usize,
     /// Who is told what happens.
@@ -55,14 +63,40 @@ impl Context {
     ) -> Result<Self, PipelineError> {
         let workers = workers.max(1);
         let runtimes = Runtimes::start(workers)?;
+        let stores = Arc::new(Stores::new(stores, runtimes.fetch()?)?);
+        let services = Arc::new(Services::new(Arc::clone(&stores), runtimes.fetch()?));
         Ok(Self {
-            session: embedded_session(SessionLimits::default())?,
-            stores: Stores::new(stores, runtimes.fetch()?)?,
+            session: embedded_session(SessionLimits::default(), services)?,
+            runner: Arc::new(Embedded { workers }),
+            stores,
             runtimes,
             workers,
             observer,
             cancel: CancellationToken::new(),
         })
+    }
+
+    /// Has a query run, in this process or wherever its plans are run. `name` is for people.
+    pub(crate) async fn collect(
+        &self,
+        name: &str,
+        query: DataFrame,
+    ) -> Result<Vec<RecordBatch>, PipelineError> {
+        let context = Arc::new(query.task_ctx());
+        let plan = query.create_physical_plan().await?;
+        Ok(self.runner.run(name, plan, context).await?)
+    }
+
+    /// Puts what a function holds where the processes that run plans find it, if it is not this one that does.
+    pub(crate) async fn ship(
+        &self,
+        folder: &Place,
+        bytes: impl FnOnce() -> Result<Vec<u8>, EngineError>,
+    ) -> Result<Option<Asset>, PipelineError> {
+        if !self.runner.is_remote() {
+            return Ok(None);
+        }
+        Ok(Some(put_asset(folder, bytes()?.into()).await?))
     }
 
     /// Runs a step to its end, or until the context is cancelled.
@@ -141,6 +175,11 @@ pub async fn run(
     steps: Steps,
 ) -> Result<RunOutcome, PipelineError> {
     let outcome = carry_out(context, source, request, settings, folder, steps).await;
+    context.runner.settle().await;
+    if context.runner.is_remote() {
+        // What executors needed of this run; whatever is left of it, `clean` removes.
+        let _ = remove_assets(folder.place()).await;
+    }
     folder.release().await;
     outcome
 }
@@ -200,12 +239,21 @@ async fn carry_out(
     let deciding = deciding(source, &extractor, &settings.shown);
     let stays = (steps == Steps::All && !settings.refit).then_some(&fitted_with);
     let started = folder.begin(&deciding, stays, &settings.command).await?;
+    let description = if context.runner.is_remote() {
+        describe(context, &extractor, request.limits, folder.place()).await?
+    } else {
+        String::new()
+    };
+    let work = Work {
+        source,
+        extractor: &extractor,
+        description,
+        settings: &settings.extract,
+        folder,
+    };
     let extracted = extract(
         context,
-        source,
-        &extractor,
-        &settings.extract,
-        folder,
+        &work,
         started,
         images,
     )

@@ -9,7 +9,7 @@ use pomona_pipeline::Steps;
 
 use super::run::{carry_out, finish};
 use super::settings::resolve;
-use crate::args::{Cli, Command, DemoArgs, RunArgs};
+use crate::args::{Cli, Command, DemoArgs, RunArgs, WorkArgs};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
@@ -27,7 +27,7 @@ pub(crate) fn demo(args: &DemoArgs, reporter: &Reporter) -> Result<(), Failure> 
         summary.labels,
         photos.display()
     ));
-    let run = run_args(&photos, &args.out.join("run"), args.work.workers());
+    let run = run_args(&photos, &args.out.join("run"), &args.work);
     let resolved = resolve(&run.extract, Some(&run.fit), None, &[], reporter)?;
     let done = carry_out(resolved, Steps::All, reporter)?;
     finish(&done, Steps::All, reporter);
@@ -35,10 +35,16 @@ pub(crate) fn demo(args: &DemoArgs, reporter: &Reporter) -> Result<(), Failure> 
 }
 
 /// What `pomona run PHOTOS --out RUN --fresh` would be told: the demonstration does what a person would do.
-fn run_args(photos: &Path, out: &Path, workers: usize) -> RunArgs {
-    let workers = workers.to_string();
+fn run_args(photos: &Path, out: &Path, work: &WorkArgs) -> RunArgs {
+    let workers = work.workers().to_string();
     let mut typed: Vec<&OsStr> = Vec::new();
     typed.extend(["pomona", "run", "--fresh", "--workers", &workers, "--out"].map(OsStr::new));
+    if let Some(cluster) = &work.cluster {
+        typed.splice(2..2, ["--cluster", cluster].map(OsStr::new));
+    }
+    if let Some(tls) = &work.cluster_tls {
+        typed.splice(2..2, [OsStr::new("--cluster-tls"), tls.as_os_str()]);
+    }
     typed.extend([out.as_os_str(), OsStr::new("--"), photos.as_os_str()]);
     match Cli::parse_from(typed).command {
         Command::Run(args) => args,

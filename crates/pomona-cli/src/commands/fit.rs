@@ -4,13 +4,13 @@ use pomona_learn::FitSettings;
 use pomona_pipeline::{FitFrom, PipelineError, fit_from};
 use serde_json::json;
 
-use super::settings::context;
+use super::settings::working_context;
 use crate::args::{FitArgs, PerArg};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
 pub(crate) fn fit(args: &FitArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let context = context(args.work.workers(), reporter)?;
+    let context = working_context(&args.work, reporter)?;
     let model = context.runtimes.block_on::<_, _, PipelineError>(async {
         let from = FitFrom {
             path: &context.stores.place(&args.features).await?,

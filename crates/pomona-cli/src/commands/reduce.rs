@@ -5,13 +5,13 @@ use pomona_pipeline::{
 };
 use serde_json::json;
 
-use super::settings::context;
+use super::settings::working_context;
 use crate::args::ReduceArgs;
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
 pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let context = context(args.work.workers(), reporter)?;
+    let context = working_context(&args.work, reporter)?;
     let reduced = context.runtimes.block_on::<_, _, PipelineError>(async {
         let model = ModelFile::load(&context.stores.place(&args.model).await?).await?;
         let features = context.stores.place(&args.features).await?;

@@ -15,11 +15,19 @@ use pomona_pipeline::{
 use pomona_store::Place;
 use pomona_vision::NetworkOptions;
 
-use crate::args::{ExtractArgs, FeaturesArg, FitOptions, OnErrorArg, PerArg};
+use crate::args::{ExtractArgs, FeaturesArg, FitOptions, OnErrorArg, PerArg, WorkArgs};
+use crate::cluster::use_cluster;
 use crate::failure::Failure;
 use crate::progress::Reporter;
 
-/// Starts the threads, and stops them cleanly at Ctrl-C.
+/// Starts the threads, and stops them cleanly at Ctrl-C; connects to the cluster, where one is to do the work.
+pub(crate) fn working_context(work: &WorkArgs, reporter: &Reporter) -> Result<Context, Failure> {
+    let mut context = context(work.workers(), reporter)?;
+    use_cluster(&mut context, work, reporter)?;
+    Ok(context)
+}
+
+/// The same without a cluster.
 pub(crate) fn context(workers: usize, reporter: &Reporter) -> Result<Context, Failure> {
     let context = Context::start(
         workers,
@@ -57,7 +65,7 @@ pub(crate) fn resolve(
     words: &[OsString],
     reporter: &Reporter,
 ) -> Result<Resolved, Failure> {
-    let context = context(args.work.workers(), reporter)?;
+    let context = working_context(&args.work, reporter)?;
     let opened = context
         .runtimes
         .block_on(open(args, per_image_csv, &context))?;

@@ -1,7 +1,7 @@
 //! The scalar function that images go through.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{
     ArrayRef, AsArray, BinaryBuilder, FixedSizeListArray, Float32Array, Int32Builder,
@@ -19,6 +19,7 @@ use super::method::Product;
 use super::status::Status;
 use super::{Extractor, Row};
 use crate::error::EngineError;
+use crate::services::Services;
 
 /// Fields of what the function `extract` returns.
 ///
@@ -53,29 +54,79 @@ pub fn float_list_type(length: usize) -> DataType {
 
 /// The scalar function `extract(content, size_bytes, read_error)`: one step takes bytes and returns the feature row.
 ///
-/// It is marked volatile, so that no optimiser ever runs it twice.
+/// It is marked volatile, so that no optimiser ever runs it twice. `description` says how the extractor is made again
+/// in another process, in words that only the maker of its [`Services`] understands.
 #[must_use]
-pub fn extract_function(extractor: Arc<Extractor>) -> ScalarUDF {
+pub fn extract_function(extractor: Arc<Extractor>, description: String) -> ScalarUDF {
+    let feature_count = extractor.method.feature_count();
+    function(description, feature_count, OnceLock::from(extractor), None)
+}
+
+/// The function, from its description.
+pub(crate) fn extract_elsewhere(
+    description: String,
+    feature_count: Option<usize>,
+    services: Option<Arc<Services>>,
+) -> ScalarUDF {
+    function(description, feature_count, OnceLock::new(), services)
+}
+
+fn function(
+    description: String,
+    feature_count: Option<usize>,
+    extractor: OnceLock<Arc<Extractor>>,
+    services: Option<Arc<Services>>,
+) -> ScalarUDF {
     ScalarUDF::new_from_impl(ExtractFunction {
         signature: Signature::exact(
             vec![DataType::LargeBinary, DataType::Int64, DataType::Utf8],
             Volatility::Volatile,
         ),
-        return_type: DataType::Struct(extracted_fields(extractor.method.feature_count())),
+        return_type: DataType::Struct(extracted_fields(feature_count)),
+        description,
+        feature_count,
         extractor,
+        services,
     })
 }
 
 #[derive(Debug)]
-struct ExtractFunction {
+pub(crate) struct ExtractFunction {
     signature: Signature,
     return_type: DataType,
-    extractor: Arc<Extractor>,
+    description: String,
+    feature_count: Option<usize>,
+    extractor: OnceLock<Arc<Extractor>>,
+    services: Option<Arc<Services>>,
+}
+
+impl ExtractFunction {
+    /// What names it in a plan that is sent: its description, and how many features it gives.
+    pub(crate) fn named(&self) -> (&str, Option<usize>) {
+        (&self.description, self.feature_count)
+    }
+
+    fn extractor(&self) -> std::result::Result<Arc<Extractor>, EngineError> {
+        if let Some(extractor) = self.extractor.get() {
+            return Ok(Arc::clone(extractor));
+        }
+        let services = self.services.as_ref().ok_or(EngineError::NoServices)?;
+        let made = services.extractor(&self.description)?;
+        if made.method.feature_count() != self.feature_count {
+            return Err(EngineError::Codec {
+                reason: "the extractor made here gives other features".to_owned(),
+            });
+        }
+        Ok(Arc::clone(self.extractor.get_or_init(|| made)))
+    }
 }
 
 impl PartialEq for ExtractFunction {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.extractor, &other.extractor)
+        match (self.extractor.get(), other.extractor.get()) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => self.named() == other.named(),
+        }
     }
 }
 
@@ -83,7 +134,7 @@ impl Eq for ExtractFunction {}
 
 impl Hash for ExtractFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.extractor).hash(state);
+        self.feature_count.hash(state);
     }
 }
 
@@ -111,10 +162,10 @@ impl ScalarUDFImpl for ExtractFunction {
         let sizes = sizes.as_primitive::<Int64Type>();
         let read_errors: Vec<Option<&str>> = read_errors.as_string::<i32>().iter().collect();
         let rows = self
-            .extractor
-            .rows(contents, sizes.values(), &read_errors)
+            .extractor()
+            .and_then(|extractor| extractor.rows(contents, sizes.values(), &read_errors))
             .map_err(EngineError::into_datafusion)?;
-        let columns = assemble(&rows, self.extractor.method.feature_count())?;
+        let columns = assemble(&rows, self.feature_count)?;
         let DataType::Struct(fields) = &self.return_type else {
             return Err(DataFusionError::Internal(
                 "extract returns a struct".to_owned(),

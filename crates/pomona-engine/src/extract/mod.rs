@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 pub use counters::{ExtractCounters, ExtractReading};
+pub(crate) use function::{ExtractFunction, extract_elsewhere};
 pub use function::{extract_function, extracted_fields, float_list_type};
 pub(crate) use keypoints::keypoint_fields;
 pub use keypoints::{DESCRIPTOR_BYTES, PATCH_PX};

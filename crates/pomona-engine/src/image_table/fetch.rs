@@ -14,12 +14,13 @@ use datafusion::error::{DataFusionError, Result};
 use futures::future::{BoxFuture, Either};
 use futures::stream::{FuturesOrdered, Stream, StreamExt};
 use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
 use crate::listing::{ListedImage, location};
 
 /// How the images of a shard are fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchSettings {
     /// Larger objects are listed but not fetched; bytes.
     pub max_object_bytes: u64,

@@ -1,30 +1,28 @@
 //! Images as a table.
 
+mod attempts;
 mod fetch;
+mod operator;
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::Result;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, EmissionType, ReplaceChildrenOptions,
-};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::StreamExt;
-use object_store::ObjectStore;
-use tokio::runtime::Handle;
 
+pub use attempts::remove_marks;
 pub use fetch::FetchSettings;
+pub(crate) use operator::{FetchExec, Fetching};
 
+use crate::listing::rows::{listed_schema, shard_rows};
+use crate::plan_folder::PlanFolder;
 use crate::shard::Shard;
 
 /// Schema of an image table:
@@ -47,30 +45,38 @@ pub fn image_schema() -> SchemaRef {
 }
 
 /// A table over the images of some shards: one partition a shard, rows in listing order.
+///
+/// Its plan is the listing, as rows in memory, below an operator that fetches. An engine that sends partitions to other
+/// machines therefore sends each of them the images of its own shards, and of no other.
 #[derive(Debug)]
 pub struct ImageTable {
-    shards: Arc<[Shard]>,
-    store: Arc<dyn ObjectStore>,
+    shards: Vec<Shard>,
+    source: PlanFolder,
     settings: FetchSettings,
-    fetch_runtime: Handle,
+    marks: Option<PlanFolder>,
     schema: SchemaRef,
 }
 
 impl ImageTable {
-    /// A table over `shards`, whose paths are below the root of `store`; fetches run on `fetch_runtime`.
+    /// A table over `shards`, whose paths are below `source`.
     #[must_use]
-    pub fn new(
-        shards: Vec<Shard>,
-        store: Arc<dyn ObjectStore>,
-        settings: FetchSettings,
-        fetch_runtime: Handle,
-    ) -> Self {
+    pub fn new(shards: Vec<Shard>, source: PlanFolder, settings: FetchSettings) -> Self {
         Self {
-            shards: shards.into(),
-            store,
+            shards,
+            source,
             settings,
-            fetch_runtime,
+            marks: None,
             schema: image_schema(),
+        }
+    }
+
+    /// The same where workers may die at their work: each leaves a mark of the shard that it begins in `folder`. A shard
+    /// at which two died is not tried again: none of its images is fetched, and each says why.
+    #[must_use]
+    pub fn with_marks(self, folder: PlanFolder) -> Self {
+        Self {
+            marks: Some(folder),
+            ..self
         }
     }
 }
@@ -92,18 +98,18 @@ impl TableProvider for ImageTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let scan: Arc<dyn ExecutionPlan> = Arc::new(ImageScanExec {
-            shards: Arc::clone(&self.shards),
-            store: Arc::clone(&self.store),
-            settings: self.settings,
-            fetch_runtime: self.fetch_runtime.clone(),
-            properties: Arc::new(PlanProperties::new(
-                EquivalenceProperties::new(Arc::clone(&self.schema)),
-                Partitioning::UnknownPartitioning(self.shards.len()),
-                EmissionType::Incremental,
-                Boundedness::Bounded,
-            )),
-        });
+        let partitions = self
+            .shards
+            .iter()
+            .map(|shard| Ok(vec![shard_rows(shard)?]))
+            .collect::<Result<Vec<_>>>()?;
+        let listed = MemorySourceConfig::try_new_exec(&partitions, listed_schema(), None)?;
+        let scan: Arc<dyn ExecutionPlan> = Arc::new(FetchExec::new(
+            listed,
+            self.source.clone(),
+            self.settings,
+            self.marks.clone(),
+        ));
         let Some(projection) = projection else {
             return Ok(scan);
         };
@@ -111,93 +117,10 @@ impl TableProvider for ImageTable {
             .iter()
             .map(|&index| {
                 let name = self.schema.field(index).name().clone();
-                let column: Arc<dyn PhysicalExpr> = Arc::new(
-                    datafusion::physical_expr::expressions::Column::new(&name, index),
-                );
+                let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(&name, index));
                 (column, name)
             })
             .collect::<Vec<_>>();
         Ok(Arc::new(ProjectionExec::try_new(columns, scan)?))
-    }
-}
-
-/// Reads the images of one shard a partition.
-#[derive(Debug)]
-struct ImageScanExec {
-    shards: Arc<[Shard]>,
-    store: Arc<dyn ObjectStore>,
-    settings: FetchSettings,
-    fetch_runtime: Handle,
-    properties: Arc<PlanProperties>,
-}
-
-impl DisplayAs for ImageScanExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ImageScanExec: shards={}", self.shards.len())
-    }
-}
-
-impl ExecutionPlan for ImageScanExec {
-    fn name(&self) -> &'static str {
-        "ImageScanExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        _children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        _context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let schema = self.schema();
-        // One batch waits while one is worked on and one is fetched.
-        let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 1);
-        let sender = builder.tx();
-        let shards = Arc::clone(&self.shards);
-        let store = Arc::clone(&self.store);
-        let settings = self.settings;
-        builder.spawn_on(
-            async move {
-                let images = shards.get(partition).map_or(&[][..], |shard| &shard.images);
-                let fetched = fetch::batches(images, &store, settings, &schema);
-                futures::pin_mut!(fetched);
-                while let Some(batch) = fetched.next().await {
-                    if sender.send(batch).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(())
-            },
-            &self.fetch_runtime,
-        );
-        Ok(builder.build())
     }
 }

@@ -4,6 +4,7 @@ mod filter;
 mod local;
 mod packs;
 mod remote;
+pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use filter::ListingFilter;
 use self::packs::Packs;
 use crate::error::EngineError;
 use crate::label::LabelRule;
+use crate::plan_folder::PlanFolder;
 
 /// One object under the root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +110,15 @@ impl ImageSource {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// The same root, as plans name it.
+    #[must_use]
+    pub fn folder_of_plans(&self) -> PlanFolder {
+        PlanFolder::of(&match &self.archive {
+            Some(_) => self.place.parent(),
+            None => self.place.clone(),
+        })
     }
 
     /// Where it is.

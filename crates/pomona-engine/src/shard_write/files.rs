@@ -7,19 +7,23 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBat
 use datafusion::arrow::compute::{
     cast, concat_batches, filter_record_batch, sort_to_indices, take_record_batch,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
 
 use super::keypoints::keypoint_tables;
+use super::physical::ShardDone;
 use crate::error::EngineError;
 use crate::extract::{Status, float_list_type};
 
 /// Which files a shard becomes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ShardFiles {
     /// `features/features-NNNNN.parquet`, `thumbnails/thumbnails-NNNNN.parquet` and, last, the ledger
@@ -47,7 +51,7 @@ pub enum ShardFiles {
 }
 
 /// Files of path, label and a list of numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListTable {
     /// `features/features-NNNNN.parquet`, of the column `features`.
     Features,
@@ -200,6 +204,57 @@ impl ShardFiles {
                     }],
                 })
             }
+        }
+    }
+
+    /// The last file of shard `index`, which says that the shard is done.
+    fn last(&self, index: u32) -> Path {
+        match self {
+            Self::Extraction { .. } => numbered("images", index),
+            Self::Lists { table, .. } => numbered(table.names().0, index),
+        }
+    }
+
+    /// What became of shard `index`, where its last file is there already.
+    pub(super) async fn there(
+        &self,
+        index: u32,
+        store: &Arc<dyn ObjectStore>,
+    ) -> Result<Option<ShardDone>> {
+        let file = match store.get(&self.last(index)).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut done = ShardDone {
+            index,
+            ok: 0,
+            failed: 0,
+        };
+        for batch in ParquetRecordBatchReaderBuilder::try_new(file)?.build()? {
+            let batch = batch?;
+            let rows = batch.num_rows() as u64;
+            let ok = match self {
+                Self::Extraction { .. } => column(&batch, "status")?
+                    .as_string::<i32>()
+                    .iter()
+                    .filter(|status| *status == Some(Status::Ok.name()))
+                    .count() as u64,
+                Self::Lists { .. } => rows,
+            };
+            done.ok += ok;
+            done.failed += rows - ok;
+        }
+        Ok(Some(done))
+    }
+
+    /// Bytes of the objects that the rows of a batch came from, where they came from objects.
+    pub(super) fn bytes_read(&self, batch: &RecordBatch) -> u64 {
+        match batch.column_by_name("size_bytes") {
+            Some(sizes) => sizes
+                .as_primitive_opt::<Int64Type>()
+                .map_or(0, |sizes| sizes.values().iter().sum::<i64>().unsigned_abs()),
+            None => 0,
         }
     }
 

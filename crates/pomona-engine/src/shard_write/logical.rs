@@ -6,56 +6,96 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use object_store::ObjectStore;
+use serde::{Deserialize, Serialize};
 
 use super::files::ShardFiles;
-use super::physical::{ShardWriteExec, shard_done_schema};
+use super::physical::{ShardWriteExec, number_schema, shard_done_schema};
+use crate::plan_folder::PlanFolder;
 
 /// Writes each partition of its input as one shard; gives one row a shard, as [`ShardDone`](super::ShardDone) reads.
 #[derive(Debug, Clone)]
 pub struct ShardWrite {
     input: LogicalPlan,
     target: ShardTarget,
+    /// Number of the shard that each partition is.
+    indices: Arc<[u32]>,
     schema: DFSchemaRef,
 }
 
 /// Where the shards go, and as what.
-#[derive(Debug, Clone)]
-pub(super) struct ShardTarget {
-    pub(super) store: Arc<dyn ObjectStore>,
-    /// Number of the shard that each partition is.
-    pub(super) indices: Arc<[u32]>,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShardTarget {
+    pub(super) folder: PlanFolder,
     pub(super) files: ShardFiles,
+    /// Whether a shard that is there already stays as it is.
+    pub(super) keeps: bool,
 }
 
 impl ShardWrite {
-    /// A plan that writes partition `i` of `input` as shard `indices[i]` below the root of `store`.
+    /// A plan that writes partition `i` of `input` as shard `indices[i]` into `folder`.
     ///
     /// # Errors
     /// When the node's own schema cannot be built, which is a defect.
     pub fn plan(
         input: LogicalPlan,
-        store: Arc<dyn ObjectStore>,
+        folder: PlanFolder,
         indices: Vec<u32>,
         files: ShardFiles,
+    ) -> Result<LogicalPlan> {
+        Self::with_target(
+            input,
+            indices,
+            ShardTarget {
+                folder,
+                files,
+                keeps: false,
+            },
+        )
+    }
+
+    /// The same where the plan, or a part of it, may be run again: a shard whose last file is there already is not
+    /// worked out another time.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_once(
+        input: LogicalPlan,
+        folder: PlanFolder,
+        indices: Vec<u32>,
+        files: ShardFiles,
+    ) -> Result<LogicalPlan> {
+        Self::with_target(
+            input,
+            indices,
+            ShardTarget {
+                folder,
+                files,
+                keeps: true,
+            },
+        )
+    }
+
+    fn with_target(
+        input: LogicalPlan,
+        indices: Vec<u32>,
+        target: ShardTarget,
     ) -> Result<LogicalPlan> {
         let schema = Arc::new(DFSchema::try_from(shard_done_schema().as_ref().clone())?);
         Ok(LogicalPlan::Extension(Extension {
             node: Arc::new(Self {
                 input,
-                target: ShardTarget {
-                    store,
-                    indices: indices.into(),
-                    files,
-                },
+                target,
+                indices: indices.into(),
                 schema,
             }),
         }))
@@ -65,9 +105,8 @@ impl ShardWrite {
 impl PartialEq for ShardWrite {
     fn eq(&self, other: &Self) -> bool {
         self.input == other.input
-            && Arc::ptr_eq(&self.target.store, &other.target.store)
-            && self.target.indices == other.target.indices
-            && self.target.files == other.target.files
+            && self.target == other.target
+            && self.indices == other.indices
     }
 }
 
@@ -82,7 +121,7 @@ impl PartialOrd for ShardWrite {
 impl Hash for ShardWrite {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.input.hash(state);
-        self.target.indices.hash(state);
+        self.indices.hash(state);
     }
 }
 
@@ -104,7 +143,7 @@ impl UserDefinedLogicalNodeCore for ShardWrite {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShardWrite: shards={}", self.target.indices.len())
+        write!(f, "ShardWrite: shards={}", self.indices.len())
     }
 
     fn with_exprs_and_inputs(
@@ -148,8 +187,18 @@ impl ExtensionPlanner for ShardWritePlanner {
                 "ShardWrite has one input".to_owned(),
             ));
         };
+        // The numbers are partitions too: an engine that sends some partitions elsewhere sends their numbers along.
+        let numbers = write
+            .indices
+            .iter()
+            .map(|index| {
+                let number = Arc::new(UInt32Array::from(vec![*index]));
+                Ok(vec![RecordBatch::try_new(number_schema(), vec![number])?])
+            })
+            .collect::<Result<Vec<_>>>()?;
         Ok(Some(Arc::new(ShardWriteExec::try_new(
             Arc::clone(input),
+            MemorySourceConfig::try_new_exec(&numbers, number_schema(), None)?,
             write.target.clone(),
         )?)))
     }

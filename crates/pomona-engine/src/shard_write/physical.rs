@@ -12,6 +12,9 @@ use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExp
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
@@ -21,6 +24,8 @@ use object_store::ObjectStoreExt;
 
 use super::files::ShardFile;
 use super::logical::ShardTarget;
+use crate::error::EngineError;
+use crate::services::Services;
 
 /// A shard that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,18 @@ impl ShardDone {
             })
             .collect()
     }
+
+    /// The shard as such a row.
+    fn row(&self) -> Result<RecordBatch> {
+        Ok(RecordBatch::try_new(
+            shard_done_schema(),
+            vec![
+                Arc::new(UInt32Array::from(vec![self.index])),
+                Arc::new(UInt64Array::from(vec![self.ok])),
+                Arc::new(UInt64Array::from(vec![self.failed])),
+            ],
+        )?)
+    }
 }
 
 /// Schema of the rows that the operator gives: shard, ok, failed.
@@ -60,26 +77,44 @@ pub fn shard_done_schema() -> SchemaRef {
     ]))
 }
 
-/// Writes each partition of its input as the files of one shard.
+/// Schema of the rows that number the shards.
+pub(super) fn number_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(
+        "shard",
+        DataType::UInt32,
+        false,
+    )]))
+}
+
+/// Writes each partition of its first input as the files of one shard; the second input has as many partitions, each of
+/// one row, the number of the shard.
 #[derive(Debug)]
-pub(super) struct ShardWriteExec {
+pub(crate) struct ShardWriteExec {
     input: Arc<dyn ExecutionPlan>,
+    numbers: Arc<dyn ExecutionPlan>,
     target: ShardTarget,
+    metrics: ExecutionPlanMetricsSet,
     properties: Arc<PlanProperties>,
 }
 
 impl ShardWriteExec {
-    pub(super) fn try_new(input: Arc<dyn ExecutionPlan>, target: ShardTarget) -> Result<Self> {
+    pub(crate) fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        numbers: Arc<dyn ExecutionPlan>,
+        target: ShardTarget,
+    ) -> Result<Self> {
         let partitions = input.output_partitioning().partition_count();
-        if partitions != target.indices.len() {
+        let shards = numbers.output_partitioning().partition_count();
+        if partitions != shards {
             return Err(DataFusionError::Internal(format!(
-                "{} shards cannot be written from {partitions} partitions",
-                target.indices.len()
+                "{shards} shards cannot be written from {partitions} partitions"
             )));
         }
         Ok(Self {
             input,
+            numbers,
             target,
+            metrics: ExecutionPlanMetricsSet::new(),
             properties: Arc::new(PlanProperties::new(
                 EquivalenceProperties::new(shard_done_schema()),
                 Partitioning::UnknownPartitioning(partitions),
@@ -88,11 +123,16 @@ impl ShardWriteExec {
             )),
         })
     }
+
+    pub(crate) fn target(&self) -> &ShardTarget {
+        &self.target
+    }
 }
 
 impl DisplayAs for ShardWriteExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShardWriteExec: shards={}", self.target.indices.len())
+        let shards = self.numbers.output_partitioning().partition_count();
+        write!(f, "ShardWriteExec: shards={shards}")
     }
 }
 
@@ -106,12 +146,12 @@ impl ExecutionPlan for ShardWriteExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
+        vec![&self.input, &self.numbers]
     }
 
     /// A partition is a shard: nothing may split or merge them.
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
+        vec![false, false]
     }
 
     fn apply_expressions(
@@ -126,10 +166,14 @@ impl ExecutionPlan for ShardWriteExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match <[_; 1]>::try_from(children) {
-            Ok([input]) => Ok(Arc::new(Self::try_new(input, self.target.clone())?)),
+        match <[_; 2]>::try_from(children) {
+            Ok([input, numbers]) => Ok(Arc::new(Self::try_new(
+                input,
+                numbers,
+                self.target.clone(),
+            )?)),
             Err(_) => Err(DataFusionError::Internal(
-                "ShardWriteExec has one child".to_owned(),
+                "ShardWriteExec has two children".to_owned(),
             )),
         }
     }
@@ -144,22 +188,49 @@ impl ExecutionPlan for ShardWriteExec {
         )
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(
         &self,
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut input = self.input.execute(partition, context)?;
+        let services = Services::of(&context).map_err(EngineError::into_datafusion)?;
+        let mut numbers = self.numbers.execute(partition, Arc::clone(&context))?;
+        let input = Arc::clone(&self.input);
         let target = self.target.clone();
+        let counted = Counted::new(&self.metrics, partition);
         let schema = self.schema();
         let write = async move {
-            let index = target.indices.get(partition).copied().ok_or_else(|| {
+            let index = match numbers.next().await {
+                Some(number) => number?
+                    .column(0)
+                    .as_primitive::<UInt32Type>()
+                    .values()
+                    .first()
+                    .copied(),
+                None => None,
+            };
+            let index = index.ok_or_else(|| {
                 DataFusionError::Internal(format!("there is no shard for partition {partition}"))
             })?;
+            let store = target.folder.store(&services).await;
+            let store = store.map_err(EngineError::into_datafusion)?;
+            if target.keeps
+                && let Some(done) = target.files.there(index, &store).await?
+            {
+                counted.add(&done, 0);
+                return done.row();
+            }
+            let mut input = input.execute(partition, context)?;
             let mut rows = Vec::new();
+            let mut bytes = 0;
             while let Some(batch) = input.next().await {
                 let batch = batch?;
                 target.files.check(&batch)?;
+                bytes += target.files.bytes_read(&batch);
                 rows.push(batch);
             }
             let encoded = target.files.encode(index, &rows)?;
@@ -167,25 +238,49 @@ impl ExecutionPlan for ShardWriteExec {
             let mut files = encoded.files;
             let last = files.pop();
             let put = |file: ShardFile| {
-                let store = Arc::clone(&target.store);
+                let store = Arc::clone(&store);
                 async move { store.put(&file.path, file.content.into()).await }
             };
             futures::future::try_join_all(files.into_iter().map(put)).await?;
             if let Some(last) = last {
                 put(last).await?;
             }
-            Ok(RecordBatch::try_new(
-                shard_done_schema(),
-                vec![
-                    Arc::new(UInt32Array::from(vec![index])),
-                    Arc::new(UInt64Array::from(vec![encoded.ok])),
-                    Arc::new(UInt64Array::from(vec![encoded.failed])),
-                ],
-            )?)
+            let done = ShardDone {
+                index,
+                ok: encoded.ok,
+                failed: encoded.failed,
+            };
+            counted.add(&done, bytes);
+            done.row()
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             schema,
             futures::stream::once(write),
         )))
+    }
+}
+
+/// What is counted while shards are written.
+struct Counted {
+    done: Count,
+    failed: Count,
+    bytes: Count,
+}
+
+impl Counted {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let counter = |name| MetricBuilder::new(metrics).counter(name, partition);
+        Self {
+            done: counter("images_done"),
+            failed: counter("images_failed"),
+            bytes: counter("bytes_read"),
+        }
+    }
+
+    fn add(&self, done: &ShardDone, bytes: u64) {
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        self.done.add(number(done.ok));
+        self.failed.add(number(done.failed));
+        self.bytes.add(number(bytes));
     }
 }

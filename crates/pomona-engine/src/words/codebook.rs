@@ -5,36 +5,56 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Float32Type, Int32Type};
 use datafusion::logical_expr::AggregateUDF;
-use pomona_learn::kmeans::{KMeans, PassPlan, PassTotals, PathKey, SeedSample};
+use pomona_learn::kmeans::{PassPlan, PassTotals, PathKey, SeedSample};
 
 use super::{column_error, descriptor_bytes, descriptor_type, plain_texts};
+use crate::codec::SentAggregate;
 use crate::error::EngineError;
+use crate::held::Held;
+use crate::services::{Asset, Services};
 use crate::summary::{Summary, summary_function};
 
 /// The aggregate function `descriptor_sample(path, x, y, octave, descriptor)`: the bytes of the
-/// [`SeedSample`] that `kmeans` starts from.
+/// [`SeedSample`] of at most `capacity` rows.
 #[must_use]
-pub fn sample_function(kmeans: &KMeans, seed: u64) -> AggregateUDF {
-    let empty = kmeans.sample();
-    summary_function("descriptor_sample", columns(), move || {
-        Box::new(Sample {
-            sample: empty.clone(),
+pub fn sample_function(seed: u64, capacity: usize) -> AggregateUDF {
+    let sent = SentAggregate::DescriptorSample { seed, capacity };
+    summary_function(columns(), sent, move || {
+        Ok(Box::new(Sample {
+            sample: SeedSample::new(seed, capacity),
             seed,
             keys: Vec::new(),
-        })
+        }))
     })
 }
 
 /// The aggregate function `descriptor_pass(path, x, y, octave, descriptor)`: the bytes of the [`PassTotals`] of one
-/// pass.
+/// pass. `asset` holds the plan's bytes where the query is sent to other processes.
 #[must_use]
-pub fn pass_function(plan: Arc<PassPlan>) -> AggregateUDF {
-    summary_function("descriptor_pass", columns(), move || {
-        Box::new(Pass {
+pub fn pass_function(plan: Arc<PassPlan>, asset: Option<Asset>) -> AggregateUDF {
+    of_pass(Held::here(plan, asset, read_plan))
+}
+
+/// The function, from its asset.
+pub(crate) fn pass_elsewhere(asset: Asset, services: Option<Arc<Services>>) -> AggregateUDF {
+    of_pass(Held::elsewhere(asset, services, read_plan))
+}
+
+fn read_plan(bytes: &[u8]) -> Result<PassPlan, EngineError> {
+    Ok(PassPlan::from_bytes(bytes)?)
+}
+
+fn of_pass(plan: Held<PassPlan>) -> AggregateUDF {
+    let sent = SentAggregate::DescriptorPass {
+        plan: plan.asset().ok().cloned(),
+    };
+    summary_function(columns(), sent, move || {
+        let plan = plan.get()?;
+        Ok(Box::new(Pass {
             totals: PassTotals::new(&plan),
-            plan: Arc::clone(&plan),
+            plan,
             keys: Vec::new(),
-        })
+        }))
     })
 }
 

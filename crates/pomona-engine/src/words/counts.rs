@@ -11,21 +11,46 @@ use datafusion::logical_expr::{
     Volatility,
 };
 use pomona_learn::kmeans::Codebook;
-use pomona_learn::words::{DocumentFrequencies, LabelWords, WordWeights, count_words};
+use pomona_learn::words::{DocumentFrequencies, LabelWords, Norm, WordWeights, count_words};
+use serde::{Deserialize, Serialize};
 
 use super::{column_error, descriptor_bytes, descriptor_type, plain_texts};
+use crate::codec::SentAggregate;
 use crate::error::EngineError;
 use crate::extract::float_list_type;
+use crate::held::Held;
+use crate::services::{Asset, Services};
 use crate::summary::{Summary, summary_function};
 
 /// The aggregate function `word_counts(descriptor)`: how often each of the k words occurs, as k little-endian u32.
+/// `asset` holds the codebook's bytes where the query is sent to other processes.
 #[must_use]
-pub fn word_counts_function(codebook: Arc<Codebook>) -> AggregateUDF {
-    summary_function("word_counts", vec![descriptor_type()], move || {
-        Box::new(Counts {
+pub fn word_counts_function(codebook: Arc<Codebook>, asset: Option<Asset>) -> AggregateUDF {
+    of_codebook(Held::here(codebook, asset, read_codebook))
+}
+
+/// The function, from its asset.
+pub(crate) fn word_counts_elsewhere(
+    asset: Asset,
+    services: Option<Arc<Services>>,
+) -> AggregateUDF {
+    of_codebook(Held::elsewhere(asset, services, read_codebook))
+}
+
+fn read_codebook(bytes: &[u8]) -> std::result::Result<Codebook, EngineError> {
+    Ok(Codebook::from_bytes(bytes)?)
+}
+
+fn of_codebook(codebook: Held<Codebook>) -> AggregateUDF {
+    let sent = SentAggregate::WordCounts {
+        codebook: codebook.asset().ok().cloned(),
+    };
+    summary_function(vec![descriptor_type()], sent, move || {
+        let codebook = codebook.get()?;
+        Ok(Box::new(Counts {
             counts: vec![0; codebook.words()],
-            codebook: Arc::clone(&codebook),
-        })
+            codebook,
+        }))
     })
 }
 
@@ -33,34 +58,28 @@ pub fn word_counts_function(codebook: Arc<Codebook>) -> AggregateUDF {
 /// any: the bytes of [`DocumentFrequencies`].
 #[must_use]
 pub fn document_frequencies_function(words: usize) -> AggregateUDF {
-    summary_function(
-        "document_frequencies",
-        vec![DataType::LargeBinary],
-        move || {
-            Box::new(Frequencies {
-                frequencies: DocumentFrequencies::new(words),
-                counts: Vec::with_capacity(words),
-                words,
-            })
-        },
-    )
+    let sent = SentAggregate::DocumentFrequencies { words };
+    summary_function(vec![DataType::LargeBinary], sent, move || {
+        Ok(Box::new(Frequencies {
+            frequencies: DocumentFrequencies::new(words),
+            counts: Vec::with_capacity(words),
+            words,
+        }))
+    })
 }
 
 /// The aggregate function `label_words(label, counts)`: the bytes of [`LabelWords`]; a null label counts as the
 /// empty one.
 #[must_use]
 pub fn label_words_function(words: usize) -> AggregateUDF {
-    summary_function(
-        "label_words",
-        vec![DataType::Utf8, DataType::LargeBinary],
-        move || {
-            Box::new(Labels {
-                labels: LabelWords::new(words),
-                counts: Vec::with_capacity(words),
-                words,
-            })
-        },
-    )
+    let columns = vec![DataType::Utf8, DataType::LargeBinary];
+    summary_function(columns, SentAggregate::LabelWords { words }, move || {
+        Ok(Box::new(Labels {
+            labels: LabelWords::new(words),
+            counts: Vec::with_capacity(words),
+            words,
+        }))
+    })
 }
 
 struct Counts {
@@ -197,24 +216,76 @@ impl Summary for Labels {
 }
 
 /// The scalar function `weigh_words(counts)` of what `word_counts` gives: an image's k features; null counts give
-/// zeros.
+/// zeros. `asset` holds [`weights_bytes`] where the query is sent to other processes.
 #[must_use]
-pub fn weigh_words_function(weights: Arc<WordWeights>) -> ScalarUDF {
+pub fn weigh_words_function(weights: Arc<WordWeights>, asset: Option<Asset>) -> ScalarUDF {
+    let words = weights.words();
+    of_weights(Held::here(weights, asset, read_weights), words)
+}
+
+/// The function, from its asset.
+pub(crate) fn weigh_words_elsewhere(
+    asset: Asset,
+    words: usize,
+    services: Option<Arc<Services>>,
+) -> ScalarUDF {
+    of_weights(Held::elsewhere(asset, services, read_weights), words)
+}
+
+fn of_weights(weights: Held<WordWeights>, words: usize) -> ScalarUDF {
     ScalarUDF::new_from_impl(WeighFunction {
         signature: Signature::exact(vec![DataType::LargeBinary], Volatility::Immutable),
         weights,
+        words,
+    })
+}
+
+/// Weights as bytes: JSON.
+#[derive(Serialize, Deserialize)]
+struct WeightsJson {
+    words: usize,
+    inverse: Option<Vec<f64>>,
+    norm: Norm,
+}
+
+/// The weights of words as bytes.
+///
+/// # Errors
+/// [`EngineError::Codec`], which would be a defect.
+pub fn weights_bytes(weights: &WordWeights) -> std::result::Result<Vec<u8>, EngineError> {
+    let json = WeightsJson {
+        words: weights.words(),
+        inverse: weights.inverse().map(<[f64]>::to_vec),
+        norm: weights.norm(),
+    };
+    serde_json::to_vec(&json).map_err(EngineError::codec)
+}
+
+fn read_weights(bytes: &[u8]) -> std::result::Result<WordWeights, EngineError> {
+    let json: WeightsJson = serde_json::from_slice(bytes).map_err(EngineError::codec)?;
+    Ok(match json.inverse {
+        Some(inverse) => WordWeights::from_inverse(inverse, json.norm)?,
+        None => WordWeights::counts(json.words, json.norm),
     })
 }
 
 #[derive(Debug)]
-struct WeighFunction {
+pub(crate) struct WeighFunction {
     signature: Signature,
-    weights: Arc<WordWeights>,
+    weights: Held<WordWeights>,
+    words: usize,
+}
+
+impl WeighFunction {
+    /// What names it in a plan that is sent: the weights, and how many words they are of.
+    pub(crate) fn named(&self) -> std::result::Result<(Asset, usize), EngineError> {
+        Ok((self.weights.asset()?.clone(), self.words))
+    }
 }
 
 impl PartialEq for WeighFunction {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.weights, &other.weights)
+        self.weights.is(&other.weights)
     }
 }
 
@@ -222,7 +293,7 @@ impl Eq for WeighFunction {}
 
 impl Hash for WeighFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.weights).hash(state);
+        self.words.hash(state);
     }
 }
 
@@ -236,7 +307,7 @@ impl ScalarUDFImpl for WeighFunction {
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(float_list_type(self.weights.words()))
+        Ok(float_list_type(self.words))
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -246,7 +317,8 @@ impl ScalarUDFImpl for WeighFunction {
                 "weigh_words takes one column".to_owned(),
             ));
         };
-        let words = self.weights.words();
+        let weights = self.weights.get().map_err(EngineError::into_datafusion)?;
+        let words = self.words;
         let mut values = vec![0.0; counts.len() * words];
         let mut own = Vec::with_capacity(words);
         for (bytes, vector) in counts
@@ -255,7 +327,7 @@ impl ScalarUDFImpl for WeighFunction {
             .zip(values.chunks_exact_mut(words.max(1)))
         {
             read_counts(bytes, words, &mut own).map_err(EngineError::into_datafusion)?;
-            self.weights
+            weights
                 .apply(&own, vector)
                 .map_err(|error| EngineError::from(error).into_datafusion())?;
         }

@@ -3,9 +3,12 @@
 mod codebook;
 mod counts;
 
+pub(crate) use codebook::pass_elsewhere;
 pub use codebook::{pass_function, sample_function};
+pub(crate) use counts::{WeighFunction, weigh_words_elsewhere, word_counts_elsewhere};
 pub use counts::{
-    document_frequencies_function, label_words_function, weigh_words_function, word_counts_function,
+    document_frequencies_function, label_words_function, weigh_words_function, weights_bytes,
+    word_counts_function,
 };
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray};

@@ -32,6 +32,11 @@ impl SeedSample {
         }
     }
 
+    /// Rows kept at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Rows seen.
     pub fn rows(&self) -> u64 {
         self.rows

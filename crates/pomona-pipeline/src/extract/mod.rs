@@ -1,5 +1,6 @@
 //! Photos to features: the one step that sees pixels.
 
+mod batching;
 mod growth;
 mod listing;
 
@@ -10,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use datafusion::execution::context::SessionContext;
 use datafusion::prelude::col;
-use object_store::ObjectStore;
 use pomona_engine::{
-    EngineError, Extractor, FetchSettings, ImageListing, ImageSource, ImageTable, LabelRule,
-    ListingFilter, Shard, ShardDone, ShardFiles, ShardSize, ShardWrite, Status, extract_function,
+    EngineError, ExtractReading, Extractor, FetchSettings, ImageListing, ImageSource, ImageTable,
+    LabelRule, ListingFilter, PlanFolder, Runner, Shard, ShardDone, ShardFiles, ShardSize,
+    ShardWrite, Status, extract_function, remove_marks,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::batching::Batching;
 use crate::error::PipelineError;
 use crate::events::{Event, Progress};
 use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
@@ -123,28 +125,38 @@ struct Listed {
     ended: AtomicBool,
 }
 
-/// Everything that working on one shard needs.
+/// What is to be extracted, how, and where to.
+pub(crate) struct Work<'a> {
+    pub(crate) source: &'a ImageSource,
+    pub(crate) extractor: &'a Arc<Extractor>,
+    /// The extractor, for other processes; empty where there are none.
+    pub(crate) description: String,
+    pub(crate) settings: &'a ExtractSettings,
+    pub(crate) folder: &'a RunFolder,
+}
+
+/// Everything that working on some shards needs.
 struct Job {
     session: SessionContext,
-    source: Arc<dyn ObjectStore>,
-    target: Arc<dyn ObjectStore>,
+    runner: Arc<dyn Runner>,
+    source: PlanFolder,
+    target: PlanFolder,
     extractor: Arc<Extractor>,
+    description: String,
     fetch: FetchSettings,
-    fetch_runtime: tokio::runtime::Handle,
     files: ShardFiles,
 }
 
 impl Job {
-    /// One plan: scan the images of the shard, extract, write.
-    async fn work(&self, shard: Shard) -> Result<Vec<ShardDone>, PipelineError> {
-        let index = shard.index;
-        let table = ImageTable::new(
-            vec![shard],
-            Arc::clone(&self.source),
-            self.fetch,
-            self.fetch_runtime.clone(),
-        );
-        let extracted = extract_function(Arc::clone(&self.extractor))
+    /// One plan: scan the images of the shards, extract, write.
+    async fn work(&self, shards: Vec<Shard>) -> Result<Vec<ShardDone>, PipelineError> {
+        let indices: Vec<u32> = shards.iter().map(|shard| shard.index).collect();
+        let is_remote = self.runner.is_remote();
+        let mut table = ImageTable::new(shards, self.source.clone(), self.fetch);
+        if is_remote {
+            table = table.with_marks(self.target.clone());
+        }
+        let extracted = extract_function(Arc::clone(&self.extractor), self.description.clone())
             .call(vec![col("content"), col("size_bytes"), col("read_error")])
             .alias("extracted");
         let rows = self.session.read_table(Arc::new(table))?.select(vec![
@@ -154,18 +166,21 @@ impl Job {
             col("last_modified"),
             extracted,
         ])?;
-        let plan = ShardWrite::plan(
+        let write = if is_remote {
+            ShardWrite::plan_once
+        } else {
+            ShardWrite::plan
+        };
+        let plan = write(
             rows.into_unoptimized_plan(),
-            Arc::clone(&self.target),
-            vec![index],
+            self.target.clone(),
+            indices,
             self.files.clone(),
         )?;
-        let done = self
-            .session
-            .execute_logical_plan(plan)
-            .await?
-            .collect()
-            .await?;
+        let query = self.session.execute_logical_plan(plan).await?;
+        let context = Arc::new(query.task_ctx());
+        let plan = query.create_physical_plan().await?;
+        let done = self.runner.run("extract", plan, context).await?;
         Ok(done.iter().flat_map(ShardDone::read).collect())
     }
 }
@@ -180,19 +195,27 @@ impl Job {
 /// [`PipelineError::Interrupted`], [`PipelineError::NothingToDo`] when nothing is listed, and those of the engine.
 pub(crate) async fn extract(
     context: &Context,
-    source: &ImageSource,
-    extractor: &Arc<Extractor>,
-    settings: &ExtractSettings,
-    folder: &RunFolder,
+    work: &Work<'_>,
     started_with: Started,
     images: ImageListing,
 ) -> Result<Extracted, PipelineError> {
+    let Work {
+        source,
+        extractor,
+        settings,
+        folder,
+        ..
+    } = work;
     let started = Instant::now();
     context
         .observer
         .event(&Event::StageStarted { stage: "extract" });
-    let job = Arc::new(job(context, source, extractor, settings, folder)?);
-    let before = extractor.counters().read();
+    let job = Arc::new(job(context, work));
+    if context.runner.is_remote() {
+        // Of an earlier run, which somebody may have stopped.
+        remove_marks(folder.place()).await?;
+    }
+    let before = reading(context, extractor);
     let listed = Listed::default();
     let (sender, mut receiver) = mpsc::channel(SHARDS_AHEAD);
     let listing = listing::list(
@@ -209,15 +232,15 @@ pub(crate) async fn extract(
     );
     tokio::pin!(listing);
 
-    // Two shards at a time at least, so that one is fetched and written while another is worked on; no more than a shard
-    // a worker, since that is what is done again after the process was killed.
-    let in_flight = context.workers.max(2);
+    let mut batching = Batching::of(context);
     let mut running: JoinSet<Result<Vec<ShardDone>, PipelineError>> = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     let mut receiving = true;
     let mut found = None;
     let mut outcome = Ok(());
-    while outcome.is_ok() && (found.is_none() || receiving || !running.is_empty()) {
+    while outcome.is_ok()
+        && (found.is_none() || receiving || !running.is_empty() || !batching.is_empty())
+    {
         tokio::select! {
             biased;
             () = context.cancel.cancelled() => outcome = Err(PipelineError::Interrupted),
@@ -227,11 +250,8 @@ pub(crate) async fn extract(
                     Err(error) => Err(EngineError::Threads(Box::new(error)).into()),
                 };
             }
-            shard = receiver.recv(), if receiving && running.len() < in_flight => match shard {
-                Some(shard) => {
-                    let job = Arc::clone(&job);
-                    running.spawn(async move { job.work(shard).await });
-                }
+            shard = receiver.recv(), if receiving && batching.has_room(running.len()) => match shard {
+                Some(shard) => batching.push(shard),
                 None => receiving = false,
             },
             listed = &mut listing, if found.is_none() => match listed {
@@ -239,6 +259,12 @@ pub(crate) async fn extract(
                 Err(error) => outcome = Err(error),
             },
             _ = tick.tick() => report_progress(context, extractor, &before, &listed, started),
+        }
+        if outcome.is_ok()
+            && let Some(shards) = batching.next(running.len(), receiving)
+        {
+            let job = Arc::clone(&job);
+            running.spawn(async move { job.work(shards).await });
         }
     }
     running.shutdown().await;
@@ -253,9 +279,12 @@ pub(crate) async fn extract(
     };
     let listing_seconds = found.seconds;
     report_progress(context, extractor, &before, &listed, started);
+    if context.runner.is_remote() {
+        remove_marks(folder.place()).await?;
+    }
     let growth = found.finish(context, folder).await?;
     let seconds = started.elapsed().as_secs_f64();
-    let reading = extractor.counters().read();
+    let reading = reading(context, extractor);
     let extracted = Extracted {
         counts: query::counts_by_status(context, folder).await?,
         seconds,
@@ -276,13 +305,22 @@ pub(crate) async fn extract(
     Ok(extracted)
 }
 
-fn job(
-    context: &Context,
-    source: &ImageSource,
-    extractor: &Arc<Extractor>,
-    settings: &ExtractSettings,
-    folder: &RunFolder,
-) -> Result<Job, PipelineError> {
+/// What was done so far, wherever it was.
+fn reading(context: &Context, extractor: &Extractor) -> ExtractReading {
+    context
+        .runner
+        .reading()
+        .unwrap_or_else(|| extractor.counters().read())
+}
+
+fn job(context: &Context, work: &Work<'_>) -> Job {
+    let Work {
+        source,
+        extractor,
+        description,
+        settings,
+        folder,
+    } = work;
     let (feature_count, metadata) = match (
         NetworkExtraction::of(extractor),
         KeyPointExtraction::of(extractor),
@@ -301,19 +339,20 @@ fn job(
     } else {
         settings.fetch
     };
-    Ok(Job {
+    Job {
         session: context.session.clone(),
-        source: Arc::clone(source.store()),
-        target: folder.store(),
+        runner: Arc::clone(&context.runner),
+        source: source.folder_of_plans(),
+        target: PlanFolder::working(folder.place()),
         extractor: Arc::clone(extractor),
+        description: description.clone(),
         fetch,
-        fetch_runtime: context.runtimes.fetch()?,
         files: ShardFiles::Extraction {
             feature_count,
             metadata,
             stop_at_failure: settings.on_error == OnError::Fail,
         },
-    })
+    }
 }
 
 /// What the time that makes features is called.
@@ -328,11 +367,11 @@ pub(crate) fn features_stage(extractor: &Extractor) -> &'static str {
 fn report_progress(
     context: &Context,
     extractor: &Extractor,
-    before: &pomona_engine::ExtractReading,
+    before: &ExtractReading,
     listed: &Listed,
     started: Instant,
 ) {
-    let reading = extractor.counters().read();
+    let reading = reading(context, extractor);
     let (done, failed) = (reading.done - before.done, reading.failed - before.failed);
     let total = listed.images.load(Ordering::Relaxed);
     let listing_ended = listed.ended.load(Ordering::Relaxed);
@@ -345,7 +384,9 @@ fn report_progress(
     let features = reading.features_secs - before.features_secs;
     // Threads that neither prepare nor compute are waiting for objects.
     let waiting = seconds * context.workers as f64 - prepare - features;
-    let limited_by = if waiting > prepare.max(features) {
+    let limited_by = if context.runner.is_remote() {
+        "cluster"
+    } else if waiting > prepare.max(features) {
         "fetching"
     } else if prepare > features {
         "preparing"

@@ -30,7 +30,7 @@ pub(super) async fn learn(
         .until_cancelled(aggregate(
             context,
             run,
-            sample_function(&kmeans, settings.seed),
+            sample_function(settings.seed, kmeans.sample().capacity()),
         ))
         .await?;
     let sample = SeedSample::from_bytes(&sample, settings.seed).map_err(EngineError::from)?;
@@ -52,7 +52,10 @@ pub(super) async fn learn(
     while let Some(plan) = kmeans.plan() {
         let plan = Arc::new(plan.clone());
         let totals = context
-            .until_cancelled(aggregate(context, run, pass_function(plan)))
+            .until_cancelled(async {
+                let asset = context.ship(run.place(), || Ok(plan.to_bytes())).await?;
+                aggregate(context, run, pass_function(plan, asset)).await
+            })
             .await?;
         let totals = PassTotals::from_bytes(&totals).map_err(EngineError::from)?;
         let report = kmeans.finish_pass(totals).map_err(EngineError::from)?;
@@ -78,18 +81,15 @@ async fn aggregate(
     function: AggregateUDF,
 ) -> Result<Vec<u8>, PipelineError> {
     let files = run.table("descriptors").await?;
-    let groups = Grouping::AtMost(context.workers * 2);
+    let groups = Grouping::AtMost(context.runner.at_once() * 2);
     let table = ParquetTable::open(&context.session, &files, groups).await?;
     let columns = ["path", "x", "y", "octave", "descriptor"];
-    let rows = context
-        .session
-        .read_table(Arc::new(table))?
-        .aggregate(
-            vec![],
-            vec![function.call(columns.into_iter().map(col).collect())],
-        )?
-        .collect()
-        .await?;
+    let name = function.name().to_owned();
+    let query = context.session.read_table(Arc::new(table))?.aggregate(
+        vec![],
+        vec![function.call(columns.into_iter().map(col).collect())],
+    )?;
+    let rows = context.collect(&name, query).await?;
     rows.iter()
         .map(|batch| batch.column(0).as_binary::<i64>())
         .find(|column| !column.is_empty() && column.is_valid(0))

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::AsArray;
+use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::prelude::{DataFrame, case, col, lit};
 use pomona_engine::{
-    EngineError, Grouping, ListTable, ParquetTable, ShardFiles, ShardWrite, Status,
-    document_frequencies_function, label_words_function, one_partition, weigh_words_function,
-    word_counts_function,
+    Asset, EngineError, Grouping, ListTable, ParquetTable, PlanFolder, Runner, ShardFiles,
+    ShardWrite, Status, document_frequencies_function, label_words_function, one_partition,
+    weigh_words_function, weights_bytes, word_counts_function,
 };
 use pomona_learn::kmeans::Codebook;
 use pomona_learn::words::{DocumentFrequencies, LabelWords};
@@ -63,7 +63,7 @@ async fn shards(run: &RunFolder) -> Result<Vec<ShardInput>, PipelineError> {
 async fn counted(
     session: &datafusion::execution::context::SessionContext,
     shard: &ShardInput,
-    codebook: &Arc<Codebook>,
+    (codebook, asset): &(Arc<Codebook>, Option<Asset>),
 ) -> Result<DataFrame, PipelineError> {
     let open = async |file: &Place| {
         let files = std::slice::from_ref(file);
@@ -73,7 +73,7 @@ async fn counted(
     let words = open(&shard.descriptors).await?.aggregate(
         vec![col("path").alias("of_path")],
         vec![
-            word_counts_function(Arc::clone(codebook))
+            word_counts_function(Arc::clone(codebook), asset.clone())
                 .call(vec![col("descriptor")])
                 .alias("counts"),
         ],
@@ -97,16 +97,20 @@ pub(super) async fn summarise(
         labels: LabelWords::new(words),
         images_without_keypoints: 0,
     };
+    let asset = context
+        .ship(run.place(), || Ok(codebook.to_bytes()))
+        .await?;
     let parts = each_shard(context, run, {
-        let (session, codebook) = (one_partition(&context.session), Arc::clone(codebook));
+        let session = one_partition(&context.session);
+        let counting = (Arc::clone(codebook), asset);
         move |shard| {
-            let (session, codebook) = (session.clone(), Arc::clone(&codebook));
+            let (session, counting) = (session.clone(), counting.clone());
+            let runner = Arc::clone(&context.runner);
             async move {
-                let words = codebook.words();
                 let without = case(col("counts").is_null())
                     .when(lit(true), lit(1_i64))
                     .otherwise(lit(0_i64))?;
-                let row = counted(&session, &shard, &codebook)
+                let query = counted(&session, &shard, &counting)
                     .await?
                     .aggregate(
                         vec![],
@@ -116,10 +120,8 @@ pub(super) async fn summarise(
                             sum(without),
                             count(lit(1)),
                         ],
-                    )?
-                    .collect()
-                    .await?;
-                Ok(row)
+                    )?;
+                collect(&runner, "words", query).await
             }
         }
     })
@@ -154,11 +156,16 @@ pub(super) async fn write(
 ) -> Result<Vec<Place>, PipelineError> {
     let folder = out.join("features");
     Place::delete_all(&parquet_files(&folder).await?).await?;
-    let store = out.below();
+    let target = PlanFolder::working(out);
     let (codebook, weights) = (
         Arc::new(model.codebook.clone()),
         Arc::new(model.weights.clone()),
     );
+    let counting = (
+        Arc::clone(&codebook),
+        context.ship(out, || Ok(codebook.to_bytes())).await?,
+    );
+    let weights_asset = context.ship(out, || weights_bytes(&weights)).await?;
     let files = ShardFiles::Lists {
         table: ListTable::Features,
         count: model.codebook.words(),
@@ -166,27 +173,40 @@ pub(super) async fn write(
     };
     let session = one_partition(&context.session);
     each_shard(context, run, move |shard| {
-        let (session, store, files) = (session.clone(), Arc::clone(&store), files.clone());
-        let (codebook, weights) = (Arc::clone(&codebook), Arc::clone(&weights));
+        let (session, target, files) = (session.clone(), target.clone(), files.clone());
+        let (counting, weights, weights_asset) =
+            (counting.clone(), Arc::clone(&weights), weights_asset.clone());
+        let runner = Arc::clone(&context.runner);
         async move {
-            let rows = counted(&session, &shard, &codebook).await?.select(vec![
+            let rows = counted(&session, &shard, &counting).await?.select(vec![
                 col("path"),
                 col("label"),
-                weigh_words_function(weights)
+                weigh_words_function(weights, weights_asset)
                     .call(vec![col("counts")])
                     .alias("features"),
             ])?;
             let plan = ShardWrite::plan(
                 rows.into_unoptimized_plan(),
-                store,
+                target,
                 vec![shard.index],
                 files,
             )?;
-            Ok(session.execute_logical_plan(plan).await?.collect().await?)
+            let query = session.execute_logical_plan(plan).await?;
+            collect(&runner, "vectors", query).await
         }
     })
     .await?;
     parquet_files(&folder).await
+}
+
+async fn collect(
+    runner: &Arc<dyn Runner>,
+    name: &str,
+    query: DataFrame,
+) -> Result<Vec<RecordBatch>, PipelineError> {
+    let context = Arc::new(query.task_ctx());
+    let plan = query.create_physical_plan().await?;
+    Ok(runner.run(name, plan, context).await?)
 }
 
 /// Works on all shards, some at a time; gives what came of each, in no particular order.
@@ -204,7 +224,7 @@ where
     let mut running = JoinSet::new();
     let mut done = Vec::new();
     loop {
-        while running.len() < context.workers.max(1) {
+        while running.len() < context.runner.at_once().max(1) {
             match waiting.next() {
                 Some(shard) => running.spawn(work(shard)),
                 None => break,

@@ -1,0 +1,432 @@
+//! Plans of an embedded session, run by a cluster.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use ballista_core::client::BallistaClient;
+use ballista_core::config::{
+    BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME,
+    BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, BallistaConfig,
+};
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation,
+    execute_query_result, job_status,
+};
+use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
+use ballista_core::version;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::{StreamExt, TryStreamExt};
+use pomona_engine::{EngineError, ExtractReading, Runner};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use crate::client::SchedulerClient;
+use crate::error::{ClusterError, VersionInfo};
+use crate::tls::{Tls, endpoint_override, scheme};
+
+/// Bytes of one message: a plan carries what is listed of its shards.
+const LARGEST_MESSAGE: usize = 512 << 20;
+/// Time between two questions whether a job has ended.
+const ASK: Duration = Duration::from_millis(40);
+/// Time between two questions how far a job is.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long the scheduler may be silent before the job is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Times that a job is submitted again because its results went with an executor.
+const AGAIN: usize = 3;
+/// Results fetched at once.
+const FETCHES: usize = 16;
+
+/// Runs plans on a cluster, as one job a plan.
+pub struct ClusterRunner {
+    address: String,
+    scheduler: SchedulerGrpcClient<Channel>,
+    http: SchedulerClient,
+    codec: Arc<dyn PhysicalExtensionCodec>,
+    tls: Option<Tls>,
+    session: String,
+    /// Slots of the executors that are there.
+    slots: AtomicU64,
+    read: Arc<Mutex<Readings>>,
+    cancelling: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// Called with what a person should know, such as that the scheduler does not answer.
+    tell: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl fmt::Debug for ClusterRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterRunner")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What jobs did, those at work too.
+#[derive(Default)]
+struct Readings {
+    jobs: HashMap<String, ExtractReading>,
+    order: Vec<String>,
+}
+
+impl Readings {
+    fn sum(&self) -> ExtractReading {
+        let mut sum = ExtractReading::default();
+        for reading in self.jobs.values() {
+            sum.done += reading.done;
+            sum.failed += reading.failed;
+            sum.bytes += reading.bytes;
+        }
+        sum
+    }
+}
+
+impl ClusterRunner {
+    /// Connects to the scheduler at `address` (`HOST:PORT`), which must be of the same version.
+    ///
+    /// # Errors
+    /// [`ClusterError`]: it does not answer, is none of Pomona's, or of another version.
+    pub async fn connect(
+        address: &str,
+        tls: Option<Tls>,
+        version: VersionInfo,
+        codec: Arc<dyn PhysicalExtensionCodec>,
+        tell: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Result<Self, ClusterError> {
+        let http = SchedulerClient::new(address, tls.as_ref());
+        let asked = http.clone();
+        blocking(move || asked.check_version(&version)).await?;
+        let asked = http.clone();
+        let slots = blocking(move || asked.scaling()).await?.slots;
+        let no_answer = |reason: &dyn fmt::Display| ClusterError::NoAnswer {
+            address: address.to_owned(),
+            reason: reason.to_string(),
+        };
+        let url = format!("{}://{address}", scheme(tls.as_ref()));
+        let config = GrpcClientConfig::from(&BallistaConfig::default());
+        let endpoint = create_grpc_client_endpoint(url, Some(&config))
+            .map_err(|error| no_answer(&error))?
+            // A large plan takes its time.
+            .timeout(Duration::from_secs(120));
+        let endpoint =
+            endpoint_override(tls.as_ref())(endpoint).map_err(|error| no_answer(&error))?;
+        let channel = endpoint.connect_lazy();
+        Ok(Self {
+            address: address.to_owned(),
+            scheduler: SchedulerGrpcClient::new(channel)
+                .max_encoding_message_size(LARGEST_MESSAGE)
+                .max_decoding_message_size(LARGEST_MESSAGE),
+            http,
+            codec,
+            tls,
+            session: uuid::Uuid::new_v4().to_string(),
+            slots: AtomicU64::new(slots),
+            read: Arc::default(),
+            cancelling: Arc::default(),
+            tell,
+        })
+    }
+
+    /// Jobs that this runner submitted, in their order.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<String> {
+        lock(&self.read).order.clone()
+    }
+
+    fn failed(&self, reason: impl fmt::Display) -> EngineError {
+        EngineError::Cluster {
+            reason: reason.to_string(),
+        }
+    }
+
+    fn silent(&self, status: &Status) -> EngineError {
+        self.failed(format!(
+            "the scheduler at {} does not answer: {} (what is done is kept; run the same command again to go on)",
+            self.address,
+            status.message()
+        ))
+    }
+
+    /// Submits a plan; gives the job's identifier.
+    async fn submit(&self, name: &str, plan: &[u8]) -> Result<String, EngineError> {
+        let setting = |key: &str, value: String| KeyValuePair {
+            key: key.to_owned(),
+            value: Some(value),
+        };
+        let query = ExecuteQueryParams {
+            query: Some(Query::PhysicalPlan(plan.to_vec())),
+            settings: vec![
+                setting(BALLISTA_JOB_NAME, name.to_owned()),
+                // The plan is run as it was made here.
+                setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false".to_owned()),
+                setting(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1".to_owned()),
+            ],
+            session_id: self.session.clone(),
+            operation_id: uuid::Uuid::new_v4().to_string(),
+        };
+        let mut request = Request::new(query);
+        version::insert_version_header(request.metadata_mut());
+        let answer = self
+            .scheduler
+            .clone()
+            .execute_query(request)
+            .await
+            .map_err(|status| match status.code() {
+                Code::Unavailable | Code::DeadlineExceeded => self.silent(&status),
+                _ => self.failed(format!(
+                    "the scheduler at {} refuses the job: {}",
+                    self.address,
+                    status.message()
+                )),
+            })?;
+        match answer.into_inner().result {
+            Some(execute_query_result::Result::Success(accepted)) => Ok(accepted.job_id),
+            other => Err(self.failed(format!(
+                "the scheduler at {} does not understand the job: {other:?}",
+                self.address
+            ))),
+        }
+    }
+
+    /// Waits for a job's end; gives where its results are.
+    async fn wait(&self, job: &str) -> Result<Vec<PartitionLocation>, EngineError> {
+        let mut silent_since: Option<Instant> = None;
+        loop {
+            let asked = self
+                .scheduler
+                .clone()
+                .get_job_status(GetJobStatusParams {
+                    job_id: job.to_owned(),
+                })
+                .await;
+            let status = match asked {
+                Ok(answer) => {
+                    if silent_since.take().is_some() {
+                        (self.tell)(&format!("the scheduler at {} answers again", self.address));
+                    }
+                    answer.into_inner().status
+                }
+                Err(status) => {
+                    let since = match silent_since {
+                        Some(since) => since,
+                        None => {
+                            (self.tell)(&format!(
+                                "the scheduler at {} does not answer ({}); trying again for {} s",
+                                self.address,
+                                status.message(),
+                                SILENCE.as_secs()
+                            ));
+                            Instant::now()
+                        }
+                    };
+                    silent_since = Some(since);
+                    if since.elapsed() > SILENCE {
+                        return Err(self.silent(&status));
+                    }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    continue;
+                }
+            };
+            match status.and_then(|status| status.status) {
+                Some(job_status::Status::Successful(done)) => return Ok(done.partition_location),
+                Some(job_status::Status::Failed(failed)) => {
+                    return Err(EngineError::told_by_cluster(&failed.error));
+                }
+                Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => {}
+                None => {
+                    return Err(self.failed(format!(
+                        "the scheduler at {} does not know the job any more: it was started again (what is done is kept; run the same command again to go on)",
+                        self.address
+                    )));
+                }
+            }
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
+    /// The rows of a job, from the executors that made them.
+    async fn fetch(&self, locations: Vec<PartitionLocation>) -> Result<Vec<RecordBatch>, String> {
+        let parts: Vec<Vec<RecordBatch>> = futures::stream::iter(locations)
+            .map(|location| self.fetch_one(location))
+            .buffered(FETCHES)
+            .try_collect()
+            .await?;
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    async fn fetch_one(&self, location: PartitionLocation) -> Result<Vec<RecordBatch>, String> {
+        let layout = location.layout();
+        let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id)
+        else {
+            return Err("the scheduler does not say where the results are".to_owned());
+        };
+        let port = u16::try_from(executor.port).map_err(|error| error.to_string())?;
+        let endpoint = BallistaConfigGrpcEndpoint::new(endpoint_override(self.tls.as_ref()));
+        let mut client = BallistaClient::try_new(
+            &executor.host,
+            port,
+            LARGEST_MESSAGE,
+            self.tls.is_some(),
+            Some(Arc::new(endpoint)),
+            2,
+            200,
+            0,
+            0,
+        )
+        .await
+        .map_err(|error| error.to_string())?;
+        let rows = client
+            .fetch_partition_proxied(
+                &executor.id,
+                &partition.into(),
+                location.file_id,
+                layout,
+                &executor.host,
+                port,
+                true,
+            )
+            .await
+            .map_err(|error| error.to_string())?;
+        rows.try_collect().await.map_err(|error| error.to_string())
+    }
+
+    /// Notes how far a job is.
+    async fn look(&self, job: &str) {
+        let (http, id) = (self.http.clone(), job.to_owned());
+        if let Ok(detail) = blocking(move || http.job(&id)).await {
+            let summary = detail.summary;
+            let reading = ExtractReading {
+                done: summary.images.done,
+                failed: summary.images.failed,
+                bytes: summary.bytes_read,
+                ..ExtractReading::default()
+            };
+            lock(&self.read).jobs.insert(job.to_owned(), reading);
+        }
+        let http = self.http.clone();
+        if let Ok(scaling) = blocking(move || http.scaling()).await {
+            self.slots.store(scaling.slots, Ordering::Relaxed);
+        }
+    }
+
+    async fn look_always(&self, job: &str) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.look(job).await;
+        }
+    }
+}
+
+/// Cancels a job that nobody waits for any more.
+struct Cancelled {
+    scheduler: SchedulerGrpcClient<Channel>,
+    runtime: Handle,
+    cancelling: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    job: Option<String>,
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        let Some(job_id) = self.job.take() else {
+            return;
+        };
+        let mut scheduler = self.scheduler.clone();
+        let cancel = self.runtime.spawn(async move {
+            // A scheduler that does not answer has nothing to cancel.
+            let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
+        });
+        lock(&self.cancelling).push(cancel);
+    }
+}
+
+#[async_trait]
+impl Runner for ClusterRunner {
+    async fn run(
+        &self,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+        _context: Arc<TaskContext>,
+    ) -> Result<Vec<RecordBatch>, EngineError> {
+        let mut encoded = Vec::new();
+        PhysicalPlanNode::try_from_physical_plan(plan, self.codec.as_ref())?
+            .try_encode(&mut encoded)?;
+        let mut tries = 0;
+        loop {
+            let job = self.submit(name, &encoded).await?;
+            lock(&self.read).order.push(job.clone());
+            let mut cancelled = Cancelled {
+                scheduler: self.scheduler.clone(),
+                runtime: Handle::current(),
+                cancelling: Arc::clone(&self.cancelling),
+                job: Some(job.clone()),
+            };
+            let waited = tokio::select! {
+                waited = self.wait(&job) => waited,
+                () = self.look_always(&job) => continue,
+            };
+            cancelled.job = None;
+            let locations = waited?;
+            self.look(&job).await;
+            match self.fetch(locations).await {
+                Ok(rows) => return Ok(rows),
+                Err(reason) if tries < AGAIN => {
+                    tries += 1;
+                    (self.tell)(&format!(
+                        "the results of job {job} went with an executor ({reason}); what it wrote is there, and it is asked for again"
+                    ));
+                    // What was counted is counted again.
+                    lock(&self.read).jobs.remove(&job);
+                }
+                Err(reason) => return Err(self.failed(reason)),
+            }
+        }
+    }
+
+    async fn settle(&self) {
+        let cancelling = std::mem::take(&mut *lock(&self.cancelling));
+        let all = futures::future::join_all(cancelling);
+        // A scheduler that does not answer cancels nothing, and nobody need wait for it.
+        let _ = tokio::time::timeout(Duration::from_secs(3), all).await;
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn at_once(&self) -> usize {
+        usize::try_from(self.slots.load(Ordering::Relaxed))
+            .unwrap_or(usize::MAX)
+            .max(1)
+    }
+
+    fn reading(&self) -> Option<ExtractReading> {
+        Some(lock(&self.read).sum())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> Result<T, ClusterError> + Send + 'static,
+) -> Result<T, ClusterError> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(answer) => answer,
+        Err(error) => Err(ClusterError::Internal {
+            reason: error.to_string(),
+        }),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
