@@ -4,5 +4,9 @@
 //! to everybody who holds no certificate of theirs.
 
 mod error;
+mod serve;
+mod tls;
 
-pub use error::ClusterError;
+pub use error::{ClusterError, TlsProblem};
+pub use serve::{bind, serve};
+pub use tls::{Tls, http_agent, scheme};
