@@ -17,6 +17,14 @@ pub enum ClusterError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// A folder or file cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// A file of the TLS folder does not serve.
     #[error("{}: {problem}", path.display())]
     Tls {
@@ -25,6 +33,110 @@ pub enum ClusterError {
         /// What is wrong with it.
         problem: TlsProblem,
     },
+    /// The scheduler did not answer for as long as it was waited for.
+    #[error(
+        "no scheduler answers at {address}, waited for {waited_secs} s: {reason} (is it running, and is the address right?)"
+    )]
+    NoScheduler {
+        /// Its address.
+        address: String,
+        /// How long it was waited for, in seconds.
+        waited_secs: u64,
+        /// What went wrong at the last attempt.
+        reason: String,
+    },
+    /// The other side does not speak as this one does: one uses TLS and the other does not, or neither trusts
+    /// the other's certificate.
+    #[error(
+        "{address} refuses to talk: {reason} (the scheduler, its executors and its clients all need --tls with certificates of one authority, or none of them; certificates must name the host that is connected to)"
+    )]
+    Refused {
+        /// Its address.
+        address: String,
+        /// What it said.
+        reason: String,
+    },
+    /// Something answers, and it is no scheduler of Pomona.
+    #[error(
+        "what answers at {address} is no scheduler of pomona ({what}); start one with `pomona cluster scheduler`"
+    )]
+    NotPomona {
+        /// Its address.
+        address: String,
+        /// What it answered.
+        what: String,
+    },
+    /// The scheduler is another version.
+    #[error(
+        "the scheduler at {address} is pomona {theirs} and this is pomona {ours}; install the same version on every machine of a cluster"
+    )]
+    OtherVersion {
+        /// Its address.
+        address: String,
+        /// Its version and plan format.
+        theirs: VersionInfo,
+        /// This program's version and plan format.
+        ours: VersionInfo,
+    },
+    /// An executor left because there was no room for results.
+    #[error(
+        "{}: only {free_bytes} bytes are left, so the executor has left; make room, or give it another --work-folder", path.display()
+    )]
+    DiskFull {
+        /// The work folder.
+        path: PathBuf,
+        /// What was left, in bytes.
+        free_bytes: u64,
+    },
+    /// The operating system gives no threads.
+    #[error("no threads for tasks: {0}")]
+    Threads(std::io::Error),
+    /// A setting makes no sense.
+    #[error("{name} is {value}; {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// Certificates cannot be made.
+    #[error("cannot make a certificate for {host}: {source}")]
+    MakeCertificate {
+        /// Whom it was for.
+        host: String,
+        /// What is wrong.
+        source: rcgen::Error,
+    },
+    /// A file that would be overwritten.
+    #[error("{} is there already and is left as it is; choose another folder, or remove it", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What two processes of a cluster must agree on.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VersionInfo {
+    /// The program's version.
+    pub pomona: String,
+    /// The version of the form in which plans travel.
+    pub plan_format: u32,
+}
+
+impl std::fmt::Display for VersionInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (plan format {})", self.pomona, self.plan_format)
+    }
+}
+
+impl ClusterError {
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
 }
 
 /// What is wrong with a certificate or a key.
