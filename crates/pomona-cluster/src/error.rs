@@ -78,6 +78,19 @@ pub enum ClusterError {
         /// This program's version and plan format.
         ours: VersionInfo,
     },
+    /// An executor left because there was no room for results.
+    #[error(
+        "{}: only {free_bytes} bytes are left, so the executor has left; make room, or give it another --work-folder", path.display()
+    )]
+    DiskFull {
+        /// The work folder.
+        path: PathBuf,
+        /// What was left, in bytes.
+        free_bytes: u64,
+    },
+    /// The operating system gives no threads.
+    #[error("no threads for tasks: {0}")]
+    Threads(std::io::Error),
     /// A setting makes no sense.
     #[error("{name} is {value}; {expected}")]
     Setting {

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{CertificateError, Error, RootCertStore, ServerConfig};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::error::{ClusterError, TlsProblem};
 
@@ -28,6 +28,14 @@ const CERTIFICATE: &str = "cert.pem";
 const KEY: &str = "key.pem";
 /// How long the other side may take to say who it is.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take where Ballista's own limit is lost.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// A connection that is silent for this long is asked whether the other side is still there.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// A connection whose other side does not answer that within this time is given up.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The identity of a process and the authority that it trusts. Nothing of it can be printed.
 #[derive(Clone)]
@@ -96,18 +104,48 @@ impl Tls {
         self.server.clone()
     }
 
-    /// For gRPC clients of Ballista's making. An address must begin with `https://`, else tonic talks in the clear.
+    /// For gRPC clients of Ballista's making: see [`endpoint_override`].
     pub fn endpoint_override(&self) -> EndpointOverrideFn {
-        let client = self.client.clone();
-        Arc::new(move |endpoint| Ok(endpoint.tls_config(client.clone())?))
+        endpoint_override(Some(self))
     }
 
-    /// For sessions: whatever Ballista connects to on behalf of this session, it connects to with this identity.
+    /// For sessions: see [`session_config`].
     pub fn session_config(&self, config: SessionConfig) -> SessionConfig {
-        config
-            .with_ballista_use_tls(true)
-            .with_ballista_override_create_grpc_client_endpoint(self.endpoint_override())
+        session_config(config, Some(self))
     }
+}
+
+/// For gRPC clients of Ballista's making: a silent other side is given up after [`KEEP_ALIVE_INTERVAL`] and
+/// [`KEEP_ALIVE_TIMEOUT`], and with `tls` nothing goes out in the clear, whatever scheme an address has.
+pub fn endpoint_override(tls: Option<&Tls>) -> EndpointOverrideFn {
+    let client = tls.map(|tls| tls.client.clone());
+    Arc::new(move |endpoint| {
+        // Ballista's scheduler writes `http` into the addresses of executors, and tonic heeds the scheme alone.
+        let clear = endpoint.uri().scheme_str() == Some("http");
+        let endpoint = match (&client, clear, endpoint.uri().authority()) {
+            (Some(_), true, Some(authority)) => {
+                Endpoint::from_shared(format!("https://{authority}"))?.timeout(REQUEST_TIMEOUT)
+            }
+            _ => endpoint,
+        };
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        Ok(match &client {
+            Some(client) => endpoint.tls_config(client.clone())?,
+            None => endpoint,
+        })
+    })
+}
+
+/// For sessions: whatever Ballista connects to on behalf of this session goes through [`endpoint_override`].
+pub fn session_config(config: SessionConfig, tls: Option<&Tls>) -> SessionConfig {
+    config
+        .with_ballista_use_tls(tls.is_some())
+        .with_ballista_override_create_grpc_client_endpoint(endpoint_override(tls))
 }
 
 /// A client for the HTTP routes of a cluster's processes, with the identity of `tls` where there is one.

@@ -39,7 +39,7 @@ use self::tally::Tally;
 use self::view::View;
 use crate::error::{ClusterError, VersionInfo};
 use crate::serve::{bind, serve};
-use crate::tls::Tls;
+use crate::tls::{Tls, endpoint_override, session_config};
 
 /// Says something to whoever started the process.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
@@ -316,7 +316,7 @@ fn config(
         override_physical_codec: Some(settings.codec.clone()),
         override_session_builder: session_builder,
         override_config_producer: Some(config_producer.clone()),
-        override_create_grpc_client_endpoint: settings.tls.as_ref().map(Tls::endpoint_override),
+        override_create_grpc_client_endpoint: Some(endpoint_override(settings.tls.as_ref())),
         use_tls: settings.tls.is_some(),
         // A way to a page on the internet; the guard lets nobody take it.
         web_tui_route: guard::CLOSED.to_owned(),
@@ -336,9 +336,7 @@ fn config_producer(tls: Option<Tls>) -> Result<ConfigProducer, ClusterError> {
             .set(key, value)
             .map_err(|error| ClusterError::Scheduler(Box::new(error)))?;
     }
-    if let Some(tls) = tls {
-        config = tls.session_config(config);
-    }
+    let config = session_config(config, tls.as_ref());
     Ok(Arc::new(move || config.clone()))
 }
 
