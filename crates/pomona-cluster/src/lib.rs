@@ -3,6 +3,29 @@
 //! A scheduler and executors of Apache DataFusion Ballista, set up for plans whose partitions are shards, and closed
 //! to everybody who holds no certificate of theirs.
 
+mod certificates;
+mod client;
 mod error;
+mod executor;
+mod page;
+mod scheduler;
+mod serve;
+mod summary;
+mod tls;
+mod version;
 
-pub use error::ClusterError;
+pub use certificates::make_certificates;
+pub use client::SchedulerClient;
+pub use error::{ClusterError, TlsProblem, VersionInfo};
+pub use executor::{
+    ExecutorEvent, ExecutorSettings, HandBackHook, LeaveReason, Observer, ScheduledTask,
+    SessionHook, run_executor, stop_on_signals,
+};
+pub use scheduler::{Price, Scheduler, SchedulerSettings, Tell, check_exposure, run_scheduler};
+pub use serve::{bind, serve};
+pub use summary::{
+    Cost, ExecutorShare, ExecutorSummary, Images, JobDetail, JobPhase, JobSummary, OperatorSums,
+    Scaling, Shards, StageSummary,
+};
+pub use tls::{Tls, endpoint_override, http_agent, scheme, session_config};
+pub use version::{VERSION_PATH, VersionFailure, check_version};
