@@ -5,6 +5,7 @@
 //! an environment of their own below the user's cache. Exit status 1 where a figure misses what it must reach.
 
 mod bucket;
+mod cluster;
 mod figures;
 mod place;
 mod process;

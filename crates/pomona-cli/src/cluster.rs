@@ -39,17 +39,15 @@ pub(crate) fn use_cluster(
     Ok(())
 }
 
-/// What lets an executor called `name` run our plans, its own workers making features with `workers` threads and keeping
-/// what it fetches for that in `folder`.
+/// What lets an executor run our plans: it makes features with `workers` threads, and keeps what it fetches for that in
+/// `folder`.
 pub(crate) fn executor_services(
     context: &Context,
-    name: &str,
     folder: &Path,
     workers: usize,
 ) -> Result<Arc<Services>, EngineError> {
     let services = Services::new(Arc::clone(&context.stores), context.runtimes.fetch()?);
     Ok(Arc::new(services.for_others(
-        name.to_owned(),
         folder.to_owned(),
         Box::new(move |description, services| {
             described_extractor(description, services, workers, None)
@@ -75,13 +73,5 @@ pub(crate) fn executor_settings(
         config.with_extension(Arc::clone(&extension))
     }));
     settings.object_stores = Some(Arc::new(PlanStores::new(Arc::clone(services))));
-    let services = Arc::clone(services);
-    settings.hand_back = Some(Arc::new(move |_| {
-        let services = Arc::clone(&services);
-        Box::pin(async move {
-            // Where the marks cannot be removed, the shards count as begun once more than they were.
-            let _ = services.take_back_marks().await;
-        })
-    }));
     Ok(settings)
 }

@@ -8,6 +8,8 @@ mod client;
 mod error;
 mod executor;
 mod page;
+mod plans;
+mod runner;
 mod scheduler;
 mod serve;
 mod summary;
@@ -21,6 +23,8 @@ pub use executor::{
     ExecutorEvent, ExecutorSettings, HandBackHook, LeaveReason, Observer, ScheduledTask,
     SessionHook, run_executor, stop_on_signals,
 };
+pub use plans::{own_version, plan_codec};
+pub use runner::ClusterRunner;
 pub use scheduler::{Price, Scheduler, SchedulerSettings, Tell, check_exposure, run_scheduler};
 pub use serve::{bind, serve};
 pub use summary::{

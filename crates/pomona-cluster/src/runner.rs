@@ -36,6 +36,7 @@ use tonic::{Code, Request, Status};
 use crate::client::SchedulerClient;
 use crate::error::{ClusterError, VersionInfo};
 use crate::tls::{Tls, endpoint_override, scheme};
+use crate::version::{VersionFailure, check_version};
 
 /// Bytes of one message: a plan carries what is listed of its shards.
 const LARGEST_MESSAGE: usize = 512 << 20;
@@ -106,8 +107,19 @@ impl ClusterRunner {
         tell: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Result<Self, ClusterError> {
         let http = SchedulerClient::new(address, tls.as_ref());
-        let asked = http.clone();
-        blocking(move || asked.check_version(&version)).await?;
+        let (host, port) = host_and_port(address)?;
+        let own = tls.clone();
+        blocking(move || {
+            check_version(&host, port, own.as_ref(), &version).map_err(|failure| match failure {
+                VersionFailure::Final(error) => error,
+                VersionFailure::Unreachable(reason) => ClusterError::NoScheduler {
+                    address: format!("{host}:{port}"),
+                    waited_secs: 0,
+                    reason,
+                },
+            })
+        })
+        .await?;
         let asked = http.clone();
         let slots = blocking(move || asked.scaling()).await?.slots;
         let no_answer = |reason: &dyn fmt::Display| ClusterError::NoAnswer {
@@ -416,12 +428,25 @@ impl Runner for ClusterRunner {
     }
 }
 
+/// The parts of `HOST:PORT`.
+fn host_and_port(address: &str) -> Result<(String, u16), ClusterError> {
+    let parts = address
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parts.ok_or_else(|| ClusterError::Setting {
+        name: "--cluster",
+        value: address.to_owned(),
+        expected: "the scheduler's address is df://HOST:PORT",
+    })
+}
+
 async fn blocking<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, ClusterError> + Send + 'static,
 ) -> Result<T, ClusterError> {
     match tokio::task::spawn_blocking(ask).await {
         Ok(answer) => answer,
-        Err(error) => Err(ClusterError::Internal {
+        Err(error) => Err(ClusterError::NoAnswer {
+            address: String::new(),
             reason: error.to_string(),
         }),
     }

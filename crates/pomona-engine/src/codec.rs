@@ -5,9 +5,9 @@ use std::sync::Arc;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_expr_common::physical_expr::proto_decode::PhysicalExprDecodeCtx;
 use datafusion::physical_expr_common::physical_expr::proto_encode::PhysicalExprEncodeCtx;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -113,10 +113,7 @@ pub struct PlanCodec {
 impl PlanCodec {
     /// A codec around `others`.
     #[must_use]
-    pub fn new(
-        others: Arc<dyn PhysicalExtensionCodec>,
-        services: Option<Arc<Services>>,
-    ) -> Self {
+    pub fn new(others: Arc<dyn PhysicalExtensionCodec>, services: Option<Arc<Services>>) -> Self {
         Self { others, services }
     }
 }

@@ -120,7 +120,9 @@ pub enum EngineError {
         reason: String,
     },
     /// A plan, or a part of one, cannot be written or read as bytes.
-    #[error("a part of a plan cannot be sent or read: {reason} (do all machines run the same version of Pomona?)")]
+    #[error(
+        "a part of a plan cannot be sent or read: {reason} (do all machines run the same version of Pomona?)"
+    )]
     Codec {
         /// Why not.
         reason: String,

@@ -34,7 +34,7 @@ pub use extract::{
     extract_function, extracted_fields, float_list_type,
 };
 pub use floats::{FloatRows, is_list_of_floats};
-pub use image_table::{FetchSettings, ImageTable, image_schema, remove_marks};
+pub use image_table::{FetchSettings, ImageTable, image_schema};
 pub use label::{LabelRule, LabelRuleText, LabelRuleTextError};
 pub use listing::{ImageListing, ImageSource, ListedImage, ListingFilter, Part};
 pub use moments::moments_function;

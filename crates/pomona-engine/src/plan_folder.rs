@@ -80,10 +80,7 @@ impl PlanFolder {
         let place = if self.root == "file://" {
             Place::of_path(Path::new(&self.path))?
         } else {
-            stores
-                .place(Path::new(&self.root))
-                .await?
-                .join(&self.path)
+            stores.place(Path::new(&self.root)).await?.join(&self.path)
         };
         Ok(if self.is_working {
             place.work_folder()?

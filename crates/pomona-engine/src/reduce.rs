@@ -118,7 +118,8 @@ impl ScalarUDFImpl for ReduceFunction {
         reducer
             .transform(rows.values(), &mut components)
             .map_err(|error| EngineError::from(error).into_datafusion())?;
-        let DataType::FixedSizeList(item, length) = float_list_type(reducer.output_columns()) else {
+        let DataType::FixedSizeList(item, length) = float_list_type(reducer.output_columns())
+        else {
             return Err(DataFusionError::Internal("components are lists".to_owned()));
         };
         Ok(ColumnarValue::Array(Arc::new(FixedSizeListArray::try_new(

@@ -1,7 +1,7 @@
 //! What the operators and functions of a plan need of the process that they run in.
 
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,17 +45,15 @@ pub struct Services {
 
 /// What only a process has that works for others.
 struct Worker {
-    name: String,
     assets: PathBuf,
     make_extractor: Box<MakeExtractor>,
     made: Mutex<VecDeque<((TypeId, String), Arc<dyn Any + Send + Sync>)>>,
-    marks: Mutex<HashMap<(PlanFolder, String), usize>>,
 }
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Services")
-            .field("worker", &self.worker.as_ref().map(|worker| &worker.name))
+            .field("works_for_others", &self.worker.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -71,22 +69,15 @@ impl Services {
         }
     }
 
-    /// The same for a process that works for others and is called `name`: assets are kept in the folder `assets`,
-    /// extractors made by `make_extractor`.
+    /// The same for a process that works for others: assets are kept in the folder `assets`, extractors made by
+    /// `make_extractor`.
     #[must_use]
-    pub fn for_others(
-        self,
-        name: String,
-        assets: PathBuf,
-        make_extractor: Box<MakeExtractor>,
-    ) -> Self {
+    pub fn for_others(self, assets: PathBuf, make_extractor: Box<MakeExtractor>) -> Self {
         Self {
             worker: Some(Worker {
-                name,
                 assets,
                 make_extractor,
                 made: Mutex::default(),
-                marks: Mutex::default(),
             }),
             ..self
         }
@@ -109,45 +100,6 @@ impl Services {
     /// Where requests run.
     pub(crate) fn fetch(&self) -> &Handle {
         &self.fetch
-    }
-
-    /// What this process is called, where it works for others.
-    pub(crate) fn worker_name(&self) -> Option<&str> {
-        self.worker.as_ref().map(|worker| worker.name.as_str())
-    }
-
-    /// Notes that a mark was left, until what this gives is dropped.
-    pub(crate) fn marked(self: &Arc<Self>, folder: &PlanFolder, path: &str) -> Marked {
-        let key = (folder.clone(), path.to_owned());
-        if let Some(worker) = &self.worker {
-            *lock(&worker.marks).entry(key.clone()).or_default() += 1;
-        }
-        Marked {
-            services: Arc::clone(self),
-            key,
-        }
-    }
-
-    /// Removes the marks of what is at work now: this process gives it back, and did not fail at it.
-    ///
-    /// # Errors
-    /// Those of the stores; the others are removed nevertheless.
-    pub async fn take_back_marks(&self) -> Result<(), EngineError> {
-        let Some(worker) = &self.worker else {
-            return Ok(());
-        };
-        let marks: Vec<_> = lock(&worker.marks).keys().cloned().collect();
-        let mut outcome = Ok(());
-        for (folder, path) in marks {
-            let removed = async {
-                let place = folder.place(self).await?.join(&path);
-                Ok::<_, EngineError>(place.delete().await?)
-            };
-            if let Err(error) = removed.await {
-                outcome = Err(error);
-            }
-        }
-        outcome
     }
 
     /// The extractor that a plan describes.
@@ -260,26 +212,6 @@ impl Services {
         }
         made.push_back((key, Arc::clone(&new) as _));
         Ok(new)
-    }
-}
-
-/// A mark that this process left, as long as it is at work.
-pub(crate) struct Marked {
-    services: Arc<Services>,
-    key: (PlanFolder, String),
-}
-
-impl Drop for Marked {
-    fn drop(&mut self) {
-        if let Some(worker) = &self.services.worker {
-            let mut marks = lock(&worker.marks);
-            if let Some(count) = marks.get_mut(&self.key) {
-                *count -= 1;
-                if *count == 0 {
-                    marks.remove(&self.key);
-                }
-            }
-        }
     }
 }
 

@@ -135,8 +135,8 @@ pub fn described_extractor(
             let network = match &file {
                 Some(file) => {
                     let path = services.asset_file(file)?;
-                    let bytes = std::fs::read(&path)
-                        .map_err(|source| EngineError::Io { path, source })?;
+                    let bytes =
+                        std::fs::read(&path).map_err(|source| EngineError::Io { path, source })?;
                     Network::from_onnx(&name, &bytes, &options)?
                 }
                 None => match Network::builtin()? {
@@ -155,7 +155,8 @@ pub fn described_extractor(
             } else {
                 EngineChoice::PureRust
             };
-            let (own, _) = choose_engine(choice, library).map_err(|error| unavailable(&engine, error))?;
+            let (own, _) =
+                choose_engine(choice, library).map_err(|error| unavailable(&engine, error))?;
             if own.name() != engine {
                 return Err(cannot(format!(
                     "the run was started with {engine}, and this executor has {}: features would differ in their last digits; give both the same library (POMONA_ORT_LIBRARY), or start the run with --engine pure-rust",

@@ -1,5 +1,6 @@
 //! What lies at a path to a model.
 
+use pomona_engine::remove_assets;
 use pomona_learn::FitSettings;
 use pomona_store::Place;
 
@@ -35,17 +36,41 @@ pub async fn fit_from(
     out: &Place,
 ) -> Result<ModelFile, PipelineError> {
     let folder = out.parent();
-    // Words made of descriptors live as long as the fit needs them, on this machine.
+    // Words made of descriptors live as long as the fit needs them: on this machine, or where executors write too.
     let scratch = tempfile::Builder::new()
         .prefix("pomona-")
         .tempdir()
         .map_err(PipelineError::io(&std::env::temp_dir()))?;
+    let words_place = if context.runner.is_remote() {
+        from.path
+            .join(&format!(".pomona/words-{}", std::process::id()))
+    } else {
+        Place::of_path(scratch.path())?
+    };
+    let fitted = fit_on(context, from, out, &folder, &words_place).await;
+    context.runner.settle().await;
+    if context.runner.is_remote() {
+        // Whatever is left, `clean` removes.
+        let left = words_place.all_below().await.unwrap_or_default();
+        let _ = Place::delete_all(&left).await;
+        let _ = remove_assets(from.path).await;
+    }
+    fitted
+}
+
+async fn fit_on(
+    context: &Context,
+    from: &FitFrom<'_>,
+    out: &Place,
+    folder: &Place,
+    words_place: &Place,
+) -> Result<ModelFile, PipelineError> {
     let (input, words) = features_at(
         context,
         from.path,
         Codebook::Learn(from.words),
-        from.by_label.then_some(&folder),
-        &Place::of_path(scratch.path())?,
+        from.by_label.then_some(folder),
+        words_place,
     )
     .await?;
     // With the network or the detector at hand the model can carry test images; without it, test features.

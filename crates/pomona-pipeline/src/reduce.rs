@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use datafusion::prelude::col;
 use pomona_engine::{
-    Grouping, ListTable, ParquetTable, PlanFolder, ShardDone, ShardFiles, ShardWrite,
-    reduce_function, reducer_bytes,
+    EngineError, Grouping, ListTable, ParquetTable, PlanFolder, ShardDone, ShardFiles, ShardWrite,
+    reduce_function, reducer_bytes, remove_assets,
 };
 use pomona_store::Place;
 
@@ -101,6 +101,10 @@ pub async fn reduce(
     let rows = context
         .until_cancelled(write_shards(context, request))
         .await?;
+    if context.runner.is_remote() {
+        // Whatever is left, `clean` removes.
+        let _ = remove_assets(out).await;
+    }
     let reduce_seconds = started.elapsed().as_secs_f64();
     context.observer.event(&Event::StageFinished {
         stage: "reduce",
@@ -202,13 +206,25 @@ async fn write_shards(
         )?;
         let query = context.session.execute_logical_plan(plan).await?;
         let done = context.collect("reduce", query).await?;
-        reduced += done
-            .iter()
-            .flat_map(ShardDone::read)
-            .map(|shard| shard.ok)
-            .sum::<u64>();
+        let done: Vec<ShardDone> = done.iter().flat_map(ShardDone::read).collect();
+        check_all_done(indices, &done)?;
+        reduced += done.iter().map(|shard| shard.ok).sum::<u64>();
     }
     Ok(reduced)
+}
+
+/// Refuses what a cluster gave up on: nothing can stand for it.
+pub(crate) fn check_all_done(wanted: &[u32], done: &[ShardDone]) -> Result<(), PipelineError> {
+    let done: HashSet<u32> = done.iter().map(|shard| shard.index).collect();
+    match wanted.iter().find(|index| !done.contains(index)) {
+        None => Ok(()),
+        Some(index) => Err(EngineError::Cluster {
+            reason: format!(
+                "shard {index} was set aside: executors ended while they worked on it (give them more memory, or run the same command without --cluster)"
+            ),
+        }
+        .into()),
+    }
 }
 
 /// The table of components below `out`.

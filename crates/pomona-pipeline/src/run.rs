@@ -16,9 +16,9 @@ use pomona_learn::{Drift, FitSettings};
 use pomona_store::{Place, StoreSettings, Stores};
 use tokio_util::sync::CancellationToken;
 
+use crate::description::describe;
 use crate::error::PipelineError;
 use crate::events::{Event, Observer};
-use crate::description::describe;
 use crate::extract::{ExtractSettings, Extracted, Work, extract, features_stage};
 use crate::extraction::KeyPointExtraction;
 use crate::extractor::{ExtractorRequest, extractor_for};
@@ -251,13 +251,7 @@ async fn carry_out(
         settings: &settings.extract,
         folder,
     };
-    let extracted = extract(
-        context,
-        &work,
-        started,
-        images,
-    )
-    .await?;
+    let extracted = extract(context, &work, started, images).await?;
     record.counts.clone_from(&extracted.counts);
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());

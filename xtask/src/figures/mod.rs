@@ -3,6 +3,7 @@
 mod accuracy;
 mod bucket;
 mod build;
+mod cluster;
 mod codebook;
 mod damaged;
 mod engines;
@@ -64,7 +65,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 20] = [
+const ALL: [(&str, Measure); 21] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -80,6 +81,7 @@ const ALL: [(&str, Measure); 20] = [
     ("killed", killed::measure),
     ("growth", growth::measure),
     ("troubles", troubles::measure),
+    ("cluster", cluster::measure),
     ("orb", orb::measure),
     ("codebook", codebook::measure),
     ("words", words::measure),

@@ -1,6 +1,5 @@
 //! Images as a table.
 
-mod attempts;
 mod fetch;
 mod operator;
 
@@ -17,7 +16,6 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 
-pub use attempts::remove_marks;
 pub use fetch::FetchSettings;
 pub(crate) use operator::{FetchExec, Fetching};
 
@@ -53,7 +51,6 @@ pub struct ImageTable {
     shards: Vec<Shard>,
     source: PlanFolder,
     settings: FetchSettings,
-    marks: Option<PlanFolder>,
     schema: SchemaRef,
 }
 
@@ -65,18 +62,7 @@ impl ImageTable {
             shards,
             source,
             settings,
-            marks: None,
             schema: image_schema(),
-        }
-    }
-
-    /// The same where workers may die at their work: each leaves a mark of the shard that it begins in `folder`. A shard
-    /// at which two died is not tried again: none of its images is fetched, and each says why.
-    #[must_use]
-    pub fn with_marks(self, folder: PlanFolder) -> Self {
-        Self {
-            marks: Some(folder),
-            ..self
         }
     }
 }
@@ -104,12 +90,8 @@ impl TableProvider for ImageTable {
             .map(|shard| Ok(vec![shard_rows(shard)?]))
             .collect::<Result<Vec<_>>>()?;
         let listed = MemorySourceConfig::try_new_exec(&partitions, listed_schema(), None)?;
-        let scan: Arc<dyn ExecutionPlan> = Arc::new(FetchExec::new(
-            listed,
-            self.source.clone(),
-            self.settings,
-            self.marks.clone(),
-        ));
+        let scan: Arc<dyn ExecutionPlan> =
+            Arc::new(FetchExec::new(listed, self.source.clone(), self.settings));
         let Some(projection) = projection else {
             return Ok(scan);
         };

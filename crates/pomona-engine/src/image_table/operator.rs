@@ -1,7 +1,7 @@
 //! The operator that fetches images.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
@@ -10,9 +10,7 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
-use datafusion::physical_plan::stream::{
-    RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
-};
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PlanProperties,
@@ -20,11 +18,10 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::attempts::{self, Attempt};
 use super::fetch::{self, FetchSettings};
 use super::image_schema;
 use crate::error::EngineError;
-use crate::listing::rows::{read_rows, shard_of};
+use crate::listing::rows::read_rows;
 use crate::plan_folder::PlanFolder;
 use crate::services::Services;
 
@@ -41,7 +38,6 @@ pub(crate) struct FetchExec {
 pub(crate) struct Fetching {
     source: PlanFolder,
     settings: FetchSettings,
-    marks: Option<PlanFolder>,
 }
 
 impl FetchExec {
@@ -49,16 +45,8 @@ impl FetchExec {
         listed: Arc<dyn ExecutionPlan>,
         source: PlanFolder,
         settings: FetchSettings,
-        marks: Option<PlanFolder>,
     ) -> Self {
-        Self::over(
-            listed,
-            Fetching {
-                source,
-                settings,
-                marks,
-            },
-        )
+        Self::over(listed, Fetching { source, settings })
     }
 
     pub(crate) fn over(listed: Arc<dyn ExecutionPlan>, how: Fetching) -> Self {
@@ -144,38 +132,18 @@ impl ExecutionPlan for FetchExec {
         let mut listed = self.listed.execute(partition, context)?;
         let how = self.how.clone();
         let schema = self.schema();
-        // Until whoever writes the shard has written it and lets go of the stream, the shard is at work here.
-        let held = Arc::new(OnceLock::new());
-        let keeps = Arc::clone(&held);
         // One batch waits while one is worked on and one is fetched.
         let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 1);
         let sender = builder.tx();
         let runtime = services.fetch().clone();
-        let fetched_schema = Arc::clone(&schema);
         builder.spawn_on(
             async move {
-                let schema = fetched_schema;
                 let mut images = Vec::new();
-                let mut shard = None;
                 while let Some(rows) = listed.next().await {
-                    let rows = rows?;
-                    shard = shard.or_else(|| shard_of(&rows));
-                    images.extend(read_rows(&rows)?);
+                    images.extend(read_rows(&rows?)?);
                 }
                 let store = how.source.store(&services).await;
                 let store = store.map_err(EngineError::into_datafusion)?;
-                let attempt = match (&how.marks, shard) {
-                    (Some(folder), Some(shard)) => attempts::begin(&services, folder, shard)
-                        .await
-                        .map_err(EngineError::into_datafusion)?,
-                    _ => Attempt::default(),
-                };
-                if let Some(reason) = &attempt.set_aside {
-                    for image in &mut images {
-                        image.problem = Some(reason.clone());
-                    }
-                }
-                let _ = keeps.set(attempt);
                 let fetched = fetch::batches(&images, &store, how.settings, &schema);
                 futures::pin_mut!(fetched);
                 while let Some(batch) = fetched.next().await {
@@ -187,9 +155,6 @@ impl ExecutionPlan for FetchExec {
             },
             &runtime,
         );
-        let stream = builder.build().inspect(move |_| {
-            let _ = &held;
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+        Ok(builder.build())
     }
 }

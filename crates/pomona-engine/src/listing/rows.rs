@@ -3,22 +3,19 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt64Array,
 };
-use datafusion::arrow::datatypes::{
-    DataType, Field, Int64Type, Schema, SchemaRef, UInt32Type, UInt64Type,
-};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use datafusion::error::{DataFusionError, Result};
 
 use super::{ListedImage, Part};
 use crate::shard::Shard;
 
-/// Schema of listed images: shard, path, label, size_bytes, last_modified_micros, etag, archive and offset (both null
+/// Schema of listed images: path, label, size_bytes, last_modified_micros, etag, archive and offset (both null
 /// for an object of its own) and problem.
 pub(crate) fn listed_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         Arc::new(Schema::new(vec![
-            Field::new("shard", DataType::UInt32, false),
             Field::new("path", DataType::Utf8, false),
             Field::new("label", DataType::Utf8, true),
             Field::new("size_bytes", DataType::UInt64, false),
@@ -39,7 +36,6 @@ pub(crate) fn shard_rows(shard: &Shard) -> Result<RecordBatch> {
         Arc::new(images.iter().map(text).collect::<StringArray>())
     };
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt32Array::from(vec![shard.index; images.len()])),
         texts(|image| Some(&image.path)),
         texts(|image| image.label.as_deref()),
         Arc::new(UInt64Array::from_iter_values(
@@ -69,14 +65,13 @@ pub(crate) fn read_rows(rows: &RecordBatch) -> Result<Vec<ListedImage>> {
         ));
     }
     let texts = |column: usize| rows.column(column).as_string::<i32>();
-    let (paths, labels, etags) = (texts(1), texts(2), texts(5));
-    let (archives, problems) = (texts(6), texts(8));
-    let sizes = rows.column(3).as_primitive::<UInt64Type>();
-    let modified = rows.column(4).as_primitive::<Int64Type>();
-    let offsets = rows.column(7).as_primitive::<UInt64Type>();
-    let text = |texts: &StringArray, row: usize| {
-        texts.is_valid(row).then(|| texts.value(row).to_owned())
-    };
+    let (paths, labels, etags) = (texts(0), texts(1), texts(4));
+    let (archives, problems) = (texts(5), texts(7));
+    let sizes = rows.column(2).as_primitive::<UInt64Type>();
+    let modified = rows.column(3).as_primitive::<Int64Type>();
+    let offsets = rows.column(6).as_primitive::<UInt64Type>();
+    let text =
+        |texts: &StringArray, row: usize| texts.is_valid(row).then(|| texts.value(row).to_owned());
     // Members of one archive share its name.
     let mut archive: Option<Arc<str>> = None;
     let mut images = Vec::with_capacity(rows.num_rows());
@@ -103,12 +98,6 @@ pub(crate) fn read_rows(rows: &RecordBatch) -> Result<Vec<ListedImage>> {
         });
     }
     Ok(images)
-}
-
-/// The shard that rows are of; none where there are no rows.
-pub(crate) fn shard_of(rows: &RecordBatch) -> Option<u32> {
-    let shards = rows.column(0).as_primitive_opt::<UInt32Type>()?;
-    (!shards.is_empty()).then(|| shards.value(0))
 }
 
 #[cfg(test)]
@@ -143,7 +132,6 @@ mod tests {
         ];
         let shard = Shard { index: 7, images };
         let rows = shard_rows(&shard).unwrap();
-        assert_eq!(shard_of(&rows), Some(7));
         assert_eq!(read_rows(&rows).unwrap(), shard.images);
         assert!(read_rows(&RecordBatch::new_empty(Arc::new(Schema::empty()))).is_err());
     }

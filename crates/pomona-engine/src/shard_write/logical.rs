@@ -104,9 +104,7 @@ impl ShardWrite {
 
 impl PartialEq for ShardWrite {
     fn eq(&self, other: &Self) -> bool {
-        self.input == other.input
-            && self.target == other.target
-            && self.indices == other.indices
+        self.input == other.input && self.target == other.target && self.indices == other.indices
     }
 }
 

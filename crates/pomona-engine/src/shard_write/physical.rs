@@ -218,13 +218,14 @@ impl ExecutionPlan for ShardWriteExec {
             })?;
             let store = target.folder.store(&services).await;
             let store = store.map_err(EngineError::into_datafusion)?;
+            // Its objects are on their way while it is looked whether the shard is there.
+            let mut input = input.execute(partition, context)?;
             if target.keeps
                 && let Some(done) = target.files.there(index, &store).await?
             {
                 counted.add(&done, 0);
                 return done.row();
             }
-            let mut input = input.execute(partition, context)?;
             let mut rows = Vec::new();
             let mut bytes = 0;
             while let Some(batch) = input.next().await {

@@ -30,10 +30,7 @@ pub fn word_counts_function(codebook: Arc<Codebook>, asset: Option<Asset>) -> Ag
 }
 
 /// The function, from its asset.
-pub(crate) fn word_counts_elsewhere(
-    asset: Asset,
-    services: Option<Arc<Services>>,
-) -> AggregateUDF {
+pub(crate) fn word_counts_elsewhere(asset: Asset, services: Option<Arc<Services>>) -> AggregateUDF {
     of_codebook(Held::elsewhere(asset, services, read_codebook))
 }
 

@@ -4,7 +4,7 @@ mod batching;
 mod growth;
 mod listing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use datafusion::execution::context::SessionContext;
 use datafusion::prelude::col;
 use pomona_engine::{
-    EngineError, ExtractReading, Extractor, FetchSettings, ImageListing, ImageSource, ImageTable,
-    LabelRule, ListingFilter, PlanFolder, Runner, Shard, ShardDone, ShardFiles, ShardSize,
-    ShardWrite, Status, extract_function, remove_marks,
+    Embedded, EngineError, ExtractReading, Extractor, FetchSettings, ImageListing, ImageSource,
+    ImageTable, LabelRule, ListingFilter, PlanFolder, Runner, Shard, ShardDone, ShardFiles,
+    ShardSize, ShardWrite, Status, extract_function,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::batching::Batching;
 use crate::error::PipelineError;
-use crate::events::{Event, Progress};
+use crate::events::{Event, Observer, Progress};
 use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
 use crate::folder::RunFolder;
 use crate::query;
@@ -139,6 +139,7 @@ pub(crate) struct Work<'a> {
 struct Job {
     session: SessionContext,
     runner: Arc<dyn Runner>,
+    observer: Arc<dyn Observer>,
     source: PlanFolder,
     target: PlanFolder,
     extractor: Arc<Extractor>,
@@ -148,14 +149,41 @@ struct Job {
 }
 
 impl Job {
-    /// One plan: scan the images of the shards, extract, write.
-    async fn work(&self, shards: Vec<Shard>) -> Result<Vec<ShardDone>, PipelineError> {
-        let indices: Vec<u32> = shards.iter().map(|shard| shard.index).collect();
-        let is_remote = self.runner.is_remote();
-        let mut table = ImageTable::new(shards, self.source.clone(), self.fetch);
-        if is_remote {
-            table = table.with_marks(self.target.clone());
+    /// Works on some shards, and on those that a cluster gives up on as far as that can be.
+    async fn work(&self, shards: Vec<Shard>) -> Result<(), PipelineError> {
+        if !self.runner.is_remote() {
+            self.run(&Embedded { workers: 1 }, shards).await?;
+            return Ok(());
         }
+        let done = self.run(self.runner.as_ref(), shards.clone()).await?;
+        let done: HashSet<u32> = done.iter().map(|shard| shard.index).collect();
+        let given_up: Vec<Shard> = shards
+            .into_iter()
+            .filter(|shard| !done.contains(&shard.index))
+            .map(set_aside)
+            .collect();
+        for shard in given_up {
+            self.observer.event(&Event::Note {
+                text: format!(
+                    "shard {} was set aside: executors ended while they worked on it; its {} images are in the ledger as unreadable, and `pomona retry` tries them again",
+                    shard.index,
+                    shard.images.len()
+                ),
+            });
+            // Nothing of it is fetched or decoded: only its ledger is written, here.
+            self.run(&Embedded { workers: 1 }, vec![shard]).await?;
+        }
+        Ok(())
+    }
+
+    /// One plan: scan the images of the shards, extract, write.
+    async fn run(
+        &self,
+        runner: &dyn Runner,
+        shards: Vec<Shard>,
+    ) -> Result<Vec<ShardDone>, PipelineError> {
+        let indices: Vec<u32> = shards.iter().map(|shard| shard.index).collect();
+        let table = ImageTable::new(shards, self.source.clone(), self.fetch);
         let extracted = extract_function(Arc::clone(&self.extractor), self.description.clone())
             .call(vec![col("content"), col("size_bytes"), col("read_error")])
             .alias("extracted");
@@ -166,7 +194,7 @@ impl Job {
             col("last_modified"),
             extracted,
         ])?;
-        let write = if is_remote {
+        let write = if runner.is_remote() {
             ShardWrite::plan_once
         } else {
             ShardWrite::plan
@@ -180,9 +208,19 @@ impl Job {
         let query = self.session.execute_logical_plan(plan).await?;
         let context = Arc::new(query.task_ctx());
         let plan = query.create_physical_plan().await?;
-        let done = self.runner.run("extract", plan, context).await?;
+        let done = runner.run("extract", plan, context).await?;
         Ok(done.iter().flat_map(ShardDone::read).collect())
     }
+}
+
+/// The shard with a reason at each image why it is not looked at.
+fn set_aside(mut shard: Shard) -> Shard {
+    for image in &mut shard.images {
+        image.problem.get_or_insert_with(|| {
+            "set aside: executors ended while they worked on its shard; `pomona retry` tries it again".to_owned()
+        });
+    }
+    shard
 }
 
 /// Takes the `images` listed in `source`, works out their features and writes manifest, features and ledger into `folder`.
@@ -211,10 +249,6 @@ pub(crate) async fn extract(
         .observer
         .event(&Event::StageStarted { stage: "extract" });
     let job = Arc::new(job(context, work));
-    if context.runner.is_remote() {
-        // Of an earlier run, which somebody may have stopped.
-        remove_marks(folder.place()).await?;
-    }
     let before = reading(context, extractor);
     let listed = Listed::default();
     let (sender, mut receiver) = mpsc::channel(SHARDS_AHEAD);
@@ -233,7 +267,7 @@ pub(crate) async fn extract(
     tokio::pin!(listing);
 
     let mut batching = Batching::of(context);
-    let mut running: JoinSet<Result<Vec<ShardDone>, PipelineError>> = JoinSet::new();
+    let mut running: JoinSet<Result<(), PipelineError>> = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     let mut receiving = true;
     let mut found = None;
@@ -246,7 +280,7 @@ pub(crate) async fn extract(
             () = context.cancel.cancelled() => outcome = Err(PipelineError::Interrupted),
             Some(finished) = running.join_next(), if !running.is_empty() => {
                 outcome = match finished {
-                    Ok(result) => result.map(|_| ()),
+                    Ok(result) => result,
                     Err(error) => Err(EngineError::Threads(Box::new(error)).into()),
                 };
             }
@@ -279,9 +313,6 @@ pub(crate) async fn extract(
     };
     let listing_seconds = found.seconds;
     report_progress(context, extractor, &before, &listed, started);
-    if context.runner.is_remote() {
-        remove_marks(folder.place()).await?;
-    }
     let growth = found.finish(context, folder).await?;
     let seconds = started.elapsed().as_secs_f64();
     let reading = reading(context, extractor);
@@ -342,6 +373,7 @@ fn job(context: &Context, work: &Work<'_>) -> Job {
     Job {
         session: context.session.clone(),
         runner: Arc::clone(&context.runner),
+        observer: Arc::clone(&context.observer),
         source: source.folder_of_plans(),
         target: PlanFolder::working(folder.place()),
         extractor: Arc::clone(extractor),

@@ -7,9 +7,9 @@ use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::prelude::{DataFrame, case, col, lit};
 use pomona_engine::{
-    Asset, EngineError, Grouping, ListTable, ParquetTable, PlanFolder, Runner, ShardFiles,
-    ShardWrite, Status, document_frequencies_function, label_words_function, one_partition,
-    weigh_words_function, weights_bytes, word_counts_function,
+    Asset, EngineError, Grouping, ListTable, ParquetTable, PlanFolder, Runner, ShardDone,
+    ShardFiles, ShardWrite, Status, document_frequencies_function, label_words_function,
+    one_partition, weigh_words_function, weights_bytes, word_counts_function,
 };
 use pomona_learn::kmeans::Codebook;
 use pomona_learn::words::{DocumentFrequencies, LabelWords};
@@ -20,6 +20,7 @@ use super::model::WordModel;
 use crate::error::PipelineError;
 use crate::extraction::Extraction;
 use crate::folder::{RunFolder, parquet_files};
+use crate::reduce::check_all_done;
 use crate::run::Context;
 
 /// The words of all images.
@@ -110,17 +111,15 @@ pub(super) async fn summarise(
                 let without = case(col("counts").is_null())
                     .when(lit(true), lit(1_i64))
                     .otherwise(lit(0_i64))?;
-                let query = counted(&session, &shard, &counting)
-                    .await?
-                    .aggregate(
-                        vec![],
-                        vec![
-                            document_frequencies_function(words).call(vec![col("counts")]),
-                            label_words_function(words).call(vec![col("label"), col("counts")]),
-                            sum(without),
-                            count(lit(1)),
-                        ],
-                    )?;
+                let query = counted(&session, &shard, &counting).await?.aggregate(
+                    vec![],
+                    vec![
+                        document_frequencies_function(words).call(vec![col("counts")]),
+                        label_words_function(words).call(vec![col("label"), col("counts")]),
+                        sum(without),
+                        count(lit(1)),
+                    ],
+                )?;
                 collect(&runner, "words", query).await
             }
         }
@@ -174,8 +173,11 @@ pub(super) async fn write(
     let session = one_partition(&context.session);
     each_shard(context, run, move |shard| {
         let (session, target, files) = (session.clone(), target.clone(), files.clone());
-        let (counting, weights, weights_asset) =
-            (counting.clone(), Arc::clone(&weights), weights_asset.clone());
+        let (counting, weights, weights_asset) = (
+            counting.clone(),
+            Arc::clone(&weights),
+            weights_asset.clone(),
+        );
         let runner = Arc::clone(&context.runner);
         async move {
             let rows = counted(&session, &shard, &counting).await?.select(vec![
@@ -192,7 +194,9 @@ pub(super) async fn write(
                 files,
             )?;
             let query = session.execute_logical_plan(plan).await?;
-            collect(&runner, "vectors", query).await
+            let done = collect(&runner, "vectors", query).await?;
+            let done: Vec<ShardDone> = done.iter().flat_map(ShardDone::read).collect();
+            check_all_done(&[shard.index], &done)
         }
     })
     .await?;

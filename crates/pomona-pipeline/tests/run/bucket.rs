@@ -37,8 +37,8 @@ impl Both {
             ..StoreSettings::default()
         };
         let network = context.runtimes.fetch().unwrap();
-        context.stores =
-            Stores::with_environment(stores, network, self.server.environment()).unwrap();
+        let stores = Stores::with_environment(stores, network, self.server.environment());
+        context.stores = Arc::new(stores.unwrap());
         context
     }
 
