@@ -105,7 +105,10 @@ impl Work {
     }
 
     pub(crate) fn session(&self) -> SessionState {
-        let config = SessionConfig::new_with_ballista().with_target_partitions(4);
+        self.session_with(SessionConfig::new_with_ballista().with_target_partitions(4))
+    }
+
+    fn session_with(&self, config: SessionConfig) -> SessionState {
         let context = SessionContext::new_with_state(default_session_builder(config).unwrap());
         context.register_udf(self.function());
         context.state()
@@ -131,7 +134,7 @@ impl TestScheduler {
     ) -> Self {
         let config =
             SchedulerConfig::default().with_scheduler_policy(TaskSchedulingPolicy::PullStaged);
-        let sessions = |_config| Ok(Work::default().session());
+        let sessions = |config| Ok(Work::default().session_with(config));
         let cluster = BallistaCluster::new_memory(
             "test",
             Arc::new(sessions),
