@@ -1,5 +1,6 @@
 //! The command line, as it is typed.
 
+mod cluster;
 mod store;
 mod upkeep;
 
@@ -14,6 +15,10 @@ use pomona_learn::words::{Norm, Weighting};
 use pomona_pipeline::WordSettings;
 use pomona_pipeline::assets::EngineChoice;
 
+pub(crate) use cluster::{
+    AskArgs, CancelArgs, CertificatesArgs, ClusterArgs, ClusterCommand, ExecutorArgs, JobArgs,
+    JobsArgs, SchedulerAddress, SchedulerArgs, TlsArgs,
+};
 pub(crate) use store::{EncryptionArg, StoreArgs};
 pub(crate) use upkeep::{CleanArgs, ForgetArgs, PackArgs, RetryArgs, StatusArgs};
 
@@ -91,6 +96,8 @@ pub(crate) enum Command {
     Backbones(BackbonesArgs),
     /// Ask a run folder a question in SQL.
     Sql(SqlArgs),
+    /// Work on several machines: a scheduler, executors, and what they are doing.
+    Cluster(ClusterArgs),
     /// Print a script that completes commands in a shell.
     Completions(CompletionsArgs),
 }

@@ -1,10 +1,10 @@
 //! Plans on a cluster: what this program gives to the parts of Ballista.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use pomona_cluster::{ClusterRunner, ExecutorSettings, Tls, own_version, plan_codec};
-use pomona_engine::{EngineError, PlanStores, Services, SessionLimits, embedded_session};
+use pomona_cluster::{ClusterRunner, Engine, Tls, own_version, plan_codec};
+use pomona_engine::{PlanStores, Services, SessionLimits, embedded_session};
+use pomona_pipeline::assets::shipped_folder;
 use pomona_pipeline::{Context, described_extractor};
 
 use crate::args::WorkArgs;
@@ -39,39 +39,25 @@ pub(crate) fn use_cluster(
     Ok(())
 }
 
-/// What lets an executor run our plans: it makes features with `workers` threads, and keeps what it fetches for that in
-/// `folder`.
-pub(crate) fn executor_services(
-    context: &Context,
-    folder: &Path,
-    workers: usize,
-) -> Result<Arc<Services>, EngineError> {
+/// What lets an executor run our plans: the stores of its `context`, and as many threads as the context has workers.
+pub(crate) fn executor_engine(context: &Context) -> Result<Engine, Failure> {
+    let workers = context.workers;
     let services = Services::new(Arc::clone(&context.stores), context.runtimes.fetch()?);
-    Ok(Arc::new(services.for_others(
-        folder.to_owned(),
+    let services = Arc::new(services.for_others(
+        shipped_folder()?,
         Box::new(move |description, services| {
             described_extractor(description, services, workers, None)
         }),
-    )))
-}
-
-/// The settings of an executor, with everything in them that our plans need.
-pub(crate) fn executor_settings(
-    scheduler: (&str, u16),
-    services: &Arc<Services>,
-) -> Result<ExecutorSettings, EngineError> {
-    let session = embedded_session(SessionLimits::default(), Arc::clone(services))?;
-    let mut settings = ExecutorSettings::new(
-        scheduler.0,
-        scheduler.1,
-        own_version(),
-        plan_codec(Some(Arc::clone(services))),
-        session.state(),
-    );
-    let extension = Arc::clone(services);
-    settings.session_hook = Some(Arc::new(move |config| {
-        config.with_extension(Arc::clone(&extension))
-    }));
-    settings.object_stores = Some(Arc::new(PlanStores::new(Arc::clone(services))));
-    Ok(settings)
+    ));
+    let session = embedded_session(SessionLimits::default(), Arc::clone(&services))?;
+    let extension = Arc::clone(&services);
+    Ok(Engine {
+        codec: plan_codec(Some(Arc::clone(&services))),
+        session: session.state(),
+        session_hook: Some(Arc::new(move |config| {
+            config.with_extension(Arc::clone(&extension))
+        })),
+        object_stores: Some(Arc::new(PlanStores::new(services))),
+        hand_back: None,
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use pomona_cluster::ClusterError;
 use pomona_engine::EngineError;
 use pomona_pipeline::PipelineError;
 
@@ -102,9 +103,16 @@ impl From<pomona_demo::DemoError> for Failure {
     }
 }
 
-impl From<pomona_cluster::ClusterError> for Failure {
-    fn from(error: pomona_cluster::ClusterError) -> Self {
-        Self::of(&error, None, 1)
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        let exit_code = match &error {
+            ClusterError::Scheduler(_)
+            | ClusterError::Threads(_)
+            | ClusterError::Answer { .. }
+            | ClusterError::DiskFull { .. } => 2,
+            _ => 1,
+        };
+        Self::of(&error, None, exit_code)
     }
 }
 

@@ -132,6 +132,7 @@ fn dispatch(cli: Cli, parsed: &Parsed, reporter: &Reporter) -> Result<(), Failur
         Command::Pack(args) => commands::pack::pack(&args, reporter),
         Command::Backbones(args) => commands::backbones::backbones(&args, reporter),
         Command::Sql(args) => commands::sql::sql(&args, reporter),
+        Command::Cluster(args) => commands::cluster::cluster(&args, reporter),
         Command::Completions(args) => commands::completions::completions(&args),
     }
 }

@@ -43,6 +43,13 @@ pub fn make_certificates(
     hosts: &[String],
     days: u32,
 ) -> Result<Vec<PathBuf>, ClusterError> {
+    if days == 0 {
+        return Err(ClusterError::Setting {
+            name: "--days",
+            value: "0".to_owned(),
+            expected: "a certificate serves for a day at least",
+        });
+    }
     for host in hosts {
         check_host(host)?;
         let path = folder.join(folder_name(host));

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod client;
+mod engine;
 mod error;
 mod executor;
 mod page;
@@ -18,6 +19,7 @@ mod version;
 
 pub use certificates::make_certificates;
 pub use client::SchedulerClient;
+pub use engine::Engine;
 pub use error::{ClusterError, TlsProblem, VersionInfo};
 pub use executor::{
     ExecutorEvent, ExecutorSettings, HandBackHook, LeaveReason, Observer, ScheduledTask,

@@ -11,6 +11,7 @@ mod fetch;
 mod listed;
 mod pip;
 mod runtime;
+mod shipped;
 #[cfg(test)]
 mod tests;
 
@@ -20,3 +21,4 @@ pub use engine::{EngineChoice, choose_engine};
 pub use error::AssetError;
 pub use listed::{BackboneState, ListedBackbone, list_backbones};
 pub use runtime::onnx_runtime;
+pub use shipped::shipped_folder;

@@ -49,7 +49,9 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
         Figure::new(
             "1 scheduler and 2 one-core executors on loopback ÷ one process with 2 workers, 12,503 photos, the whole command",
             "≤ 1.10",
-            format!("{ratio:.2} ({clustered:.1} s against {embedded:.1} s, median of {ROUNDS} ratios)"),
+            format!(
+                "{ratio:.2} ({clustered:.1} s against {embedded:.1} s, median of {ROUNDS} ratios)"
+            ),
             ratio <= 1.10,
         ),
         Figure::new(
@@ -83,8 +85,8 @@ fn differences(place: &Place, here: &Path, there: &Path) -> Result<(bool, f64)> 
     let same = |name: &String| one.get(name) == other.get(name);
     let tables: Vec<&String> = one.keys().filter(|name| of_tables(name)).collect();
     ensure!(!tables.is_empty(), "the run left no features");
-    let is_same = tables.into_iter().all(same)
-        && other.keys().filter(|name| of_tables(name)).all(same);
+    let is_same =
+        tables.into_iter().all(same) && other.keys().filter(|name| of_tables(name)).all(same);
     let text = |path: &Path| path.join("model.pomona").display().to_string();
     let compared = place.python("compare_models.py", &[&text(here), &text(there)])?;
     Ok((is_same, number(&compared, "worst")?))
@@ -134,7 +136,10 @@ fn fit(place: &Place) -> Result<(f64, String)> {
     let (mut ratios, mut times) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mut seconds = [0.0; 2];
-        for (number, more) in [Vec::new(), cluster.flag().to_vec()].into_iter().enumerate() {
+        for (number, more) in [Vec::new(), cluster.flag().to_vec()]
+            .into_iter()
+            .enumerate()
+        {
             let model = place.scratch("fit.pomona");
             let mut arguments: Vec<String> = ["--quiet", "fit"].map(str::to_owned).to_vec();
             arguments.push(features.display().to_string());

@@ -2,6 +2,7 @@
 
 pub(crate) mod backbones;
 pub(crate) mod clean;
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod extract;

@@ -150,3 +150,61 @@ fn free_bytes(path: &Path) -> Option<u64> {
 fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_executor_that_is_gone_has_left_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let left = parent.path().join(format!("{PREFIX}gone"));
+        fs::create_dir_all(left.join("job")).unwrap();
+        fs::create_dir(parent.path().join("somebody-else")).unwrap();
+        let one = WorkFolder::make(Some(parent.path())).unwrap();
+        let other = WorkFolder::make(Some(parent.path())).unwrap();
+        assert!(!left.exists());
+        assert!(
+            one.path().is_dir() && other.path().is_dir(),
+            "those at work are left alone"
+        );
+        drop((one, other));
+        let names: Vec<_> = parent
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["somebody-else"]);
+    }
+
+    #[test]
+    fn a_job_is_removed_and_nothing_beside_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = WorkFolder::make(Some(parent.path())).unwrap();
+        for path in ["job/1/0", "job/2/0", "other/1"] {
+            fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        let outside = parent.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        for name in [
+            "",
+            ".",
+            "..",
+            "../outside",
+            "other/1",
+            "spill",
+            outside.to_str().unwrap(),
+        ] {
+            folder.remove_job(name, &[]);
+        }
+        assert!(outside.is_dir() && folder.spill().is_dir());
+        assert!(folder.path().join("other/1").is_dir());
+
+        folder.remove_job("job", &[1]);
+        assert!(!folder.path().join("job/1").exists() && folder.path().join("job/2").is_dir());
+        folder.remove_job("job", &[]);
+        assert!(!folder.path().join("job").exists());
+        assert!(folder.free_bytes().is_some_and(|bytes| bytes > 0));
+    }
+}

@@ -1,6 +1,8 @@
 //! The way to the scheduler: finding it, checking its version, and talking to it under a name.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ballista_core::extension::SessionConfigExt;
@@ -11,20 +13,26 @@ use ballista_core::serde::protobuf::{
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use datafusion::prelude::SessionConfig;
+use futures::future::BoxFuture;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tonic::Status;
+use tonic::codegen::Service;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::MAX_MESSAGE_BYTES;
 use super::settings::{ExecutorEvent, ExecutorSettings};
-use crate::error::ClusterError;
-use crate::tls::{endpoint_override, scheme};
+use crate::error::{ClusterError, VersionInfo};
+use crate::tls::{Tls, endpoint_override, scheme};
 use crate::version::{VersionFailure, authority, check_version};
 
 /// Between attempts to find the scheduler.
 const RETRY: Duration = Duration::from_millis(500);
 /// Between two lines that say that it is waited for.
 const TELL_EVERY: Duration = Duration::from_secs(3);
+/// How long a connection to the scheduler may take, with the question for its version.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a farewell may take: nobody waits for it.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -32,15 +40,28 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub(super) struct Scheduler {
     client: SchedulerGrpcClient<Channel>,
     registration: ExecutorRegistration,
+    /// How many connections there were.
+    made: Arc<AtomicUsize>,
+    /// How many of them were known at the last look.
+    seen: usize,
 }
 
 impl Scheduler {
     /// A connection that comes about with the first poll. `port` is where this executor listens.
     pub(super) fn new(settings: &ExecutorSettings, port: u16) -> Result<Self, ClusterError> {
+        let made = Arc::default();
         Ok(Self {
-            client: connect(settings)?,
+            client: connect(settings, Arc::clone(&made))?,
             registration: registration(settings, port),
+            made,
+            seen: 0,
         })
+    }
+
+    /// Whether the scheduler was reached by another connection since this was asked last.
+    pub(super) fn is_new(&mut self) -> bool {
+        let made = self.made.load(Relaxed);
+        std::mem::replace(&mut self.seen, made) != made
     }
 
     /// The executor's name.
@@ -50,7 +71,7 @@ impl Scheduler {
 
     /// Begins anew with another connection.
     pub(super) fn reconnect(&mut self, settings: &ExecutorSettings) -> Result<(), ClusterError> {
-        self.client = connect(settings)?;
+        self.client = connect(settings, self.made.clone())?;
         Ok(())
     }
 
@@ -135,14 +156,82 @@ pub(super) async fn find(
 }
 
 async fn ask(settings: &ExecutorSettings) -> Result<(), VersionFailure> {
-    let (host, port) = (settings.scheduler_host.clone(), settings.scheduler_port);
-    let (tls, version) = (settings.tls.clone(), settings.version.clone());
-    tokio::task::spawn_blocking(move || check_version(&host, port, tls.as_ref(), &version))
-        .await
-        .unwrap_or_else(|_ended| Err(VersionFailure::Unreachable("interrupted".to_owned())))
+    Question::new(settings).ask().await
 }
 
-fn connect(settings: &ExecutorSettings) -> Result<SchedulerGrpcClient<Channel>, ClusterError> {
+/// Everything that is needed to ask a scheduler for its version.
+#[derive(Clone)]
+struct Question {
+    host: String,
+    port: u16,
+    tls: Option<Tls>,
+    ours: VersionInfo,
+}
+
+impl Question {
+    fn new(settings: &ExecutorSettings) -> Self {
+        Self {
+            host: settings.scheduler_host.clone(),
+            port: settings.scheduler_port,
+            tls: settings.tls.clone(),
+            ours: settings.version.clone(),
+        }
+    }
+
+    async fn ask(self) -> Result<(), VersionFailure> {
+        tokio::task::spawn_blocking(move || {
+            check_version(&self.host, self.port, self.tls.as_ref(), &self.ours)
+        })
+        .await
+        .unwrap_or_else(|_ended| Err(VersionFailure::Unreachable("interrupted".to_owned())))
+    }
+}
+
+/// Makes connections to schedulers of the right version only.
+///
+/// A scheduler can go and another come between two polls, and no poll fails. The connection is another one, though.
+#[derive(Clone)]
+struct CheckedConnector {
+    question: Question,
+    made: Arc<AtomicUsize>,
+}
+
+impl Service<http::Uri> for CheckedConnector {
+    type Response = TokioIo<TcpStream>;
+    type Error = std::io::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: http::Uri) -> Self::Future {
+        let Self { question, made } = self.clone();
+        Box::pin(async move {
+            let (host, port) = (bare(&question.host).to_owned(), question.port);
+            question.ask().await.map_err(|failure| match failure {
+                VersionFailure::Unreachable(reason) => std::io::Error::other(reason),
+                VersionFailure::Final(error) => std::io::Error::other(error),
+            })?;
+            let stream = TcpStream::connect((host, port)).await?;
+            stream.set_nodelay(true)?;
+            made.fetch_add(1, Relaxed);
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+/// An address without the brackets that an IPv6 address has in a URL.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+fn connect(
+    settings: &ExecutorSettings,
+    made: Arc<AtomicUsize>,
+) -> Result<SchedulerGrpcClient<Channel>, ClusterError> {
     let address = authority(&settings.scheduler_host, settings.scheduler_port);
     let url = format!("{}://{address}", scheme(settings.tls.as_ref()));
     let config = GrpcClientConfig::from(&SessionConfig::new_with_ballista().ballista_config());
@@ -153,10 +242,17 @@ fn connect(settings: &ExecutorSettings) -> Result<SchedulerGrpcClient<Channel>, 
     let endpoint = create_grpc_client_endpoint(url, Some(&config))
         .map_err(|error| unusable(error.to_string()))?;
     let endpoint = endpoint_override(settings.tls.as_ref())(endpoint)
-        .map_err(|error| unusable(error.to_string()))?;
-    Ok(SchedulerGrpcClient::new(endpoint.connect_lazy())
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        .map_err(|error| unusable(error.to_string()))?
+        .connect_timeout(CONNECT_TIMEOUT);
+    let connector = CheckedConnector {
+        question: Question::new(settings),
+        made,
+    };
+    Ok(
+        SchedulerGrpcClient::new(endpoint.connect_with_connector_lazy(connector))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES),
+    )
 }
 
 fn registration(settings: &ExecutorSettings, port: u16) -> ExecutorRegistration {

@@ -64,7 +64,6 @@ pub(super) struct Worker {
     leaving: CancellationToken,
     leave_reason: OnceLock<LeaveReason>,
     leave_since: Arc<OnceLock<Instant>>,
-    registered: bool,
     last_task: Instant,
     last_disk_check: Option<Instant>,
 }
@@ -90,7 +89,6 @@ impl Worker {
             leaving: place.settings.stop.child_token(),
             leave_reason: OnceLock::new(),
             leave_since: Arc::default(),
-            registered: false,
             last_task: Instant::now(),
             last_disk_check: None,
             place,
@@ -186,8 +184,7 @@ impl Worker {
     fn accept(&mut self, answer: PollWorkResult) {
         self.place.figures.polls.fetch_add(1, Relaxed);
         self.place.figures.connected.store(true, Relaxed);
-        if !self.registered {
-            self.registered = true;
+        if self.scheduler.is_new() {
             self.place.settings.tell(ExecutorEvent::Registered {
                 executor_id: self.scheduler.executor_id().to_owned(),
             });
@@ -336,7 +333,6 @@ impl Worker {
                 .await;
             self.scheduler.rename();
         }
-        self.registered = false;
         Ok(())
     }
 
