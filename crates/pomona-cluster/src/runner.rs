@@ -44,6 +44,8 @@ const LARGEST_MESSAGE: usize = 512 << 20;
 const ASK: Duration = Duration::from_millis(40);
 /// Time between two questions how far a job is.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long a job that was accepted may be unknown.
+const UNSEEN: Duration = Duration::from_secs(20);
 /// How long the scheduler may be silent before the job is given up.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Times that a job is submitted again because its results went with an executor.
@@ -172,7 +174,12 @@ impl ClusterRunner {
     }
 
     /// Submits a plan; gives the job's identifier.
-    async fn submit(&self, name: &str, plan: &[u8]) -> Result<String, EngineError> {
+    async fn submit(
+        &self,
+        name: &str,
+        plan: &[u8],
+        partitions: usize,
+    ) -> Result<String, EngineError> {
         let setting = |key: &str, value: String| KeyValuePair {
             key: key.to_owned(),
             value: Some(value),
@@ -184,6 +191,10 @@ impl ClusterRunner {
                 // The plan is run as it was made here.
                 setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false".to_owned()),
                 setting(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1".to_owned()),
+                setting(
+                    "datafusion.execution.target_partitions",
+                    partitions.to_string(),
+                ),
             ],
             session_id: self.session.clone(),
             operation_id: uuid::Uuid::new_v4().to_string(),
@@ -215,6 +226,7 @@ impl ClusterRunner {
     /// Waits for a job's end; gives where its results are.
     async fn wait(&self, job: &str) -> Result<Vec<PartitionLocation>, EngineError> {
         let mut silent_since: Option<Instant> = None;
+        let (submitted, mut was_seen) = (Instant::now(), false);
         loop {
             let asked = self
                 .scheduler
@@ -256,7 +268,11 @@ impl ClusterRunner {
                 Some(job_status::Status::Failed(failed)) => {
                     return Err(EngineError::told_by_cluster(&failed.error));
                 }
-                Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => {}
+                Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => {
+                    was_seen = true;
+                }
+                // It was accepted a moment ago, and is not planned yet.
+                None if !was_seen && submitted.elapsed() < UNSEEN => {}
                 None => {
                     return Err(self.failed(format!(
                         "the scheduler at {} does not know the job any more: it was started again (what is done is kept; run the same command again to go on)",
@@ -369,14 +385,15 @@ impl Runner for ClusterRunner {
         &self,
         name: &str,
         plan: Arc<dyn ExecutionPlan>,
-        _context: Arc<TaskContext>,
+        context: Arc<TaskContext>,
     ) -> Result<Vec<RecordBatch>, EngineError> {
+        let partitions = context.session_config().target_partitions();
         let mut encoded = Vec::new();
         PhysicalPlanNode::try_from_physical_plan(plan, self.codec.as_ref())?
             .try_encode(&mut encoded)?;
         let mut tries = 0;
         loop {
-            let job = self.submit(name, &encoded).await?;
+            let job = self.submit(name, &encoded, partitions).await?;
             lock(&self.read).order.push(job.clone());
             let mut cancelled = Cancelled {
                 scheduler: self.scheduler.clone(),
