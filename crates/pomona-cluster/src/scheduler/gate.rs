@@ -255,6 +255,9 @@ impl SchedulerGrpc for Gate {
             .into_iter()
             .filter_map(|status| self.tally.reported(&executor.id, status))
             .collect();
+        for status in &mut asked.task_status {
+            self.outlive(status).await;
+        }
         asked.task_status.extend(
             seen.forgotten
                 .into_iter()
