@@ -83,6 +83,9 @@ pub async fn run_executor(settings: ExecutorSettings) -> Result<(), ClusterError
     // Those who are fetching results may end.
     stop_serving.cancel();
     while servers.join_next().await.is_some() {}
+    drop(task_runtime);
+    // Threads that are still at it may hold the folder for longer.
+    let _ = tokio::task::spawn_blocking(move || folder.remove()).await;
     outcome
 }
 
