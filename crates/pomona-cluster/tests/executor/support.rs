@@ -227,7 +227,6 @@ impl TestScheduler {
         let locations = loop {
             let params = GetJobStatusParams {
                 job_id: job_id.to_owned(),
-                ..Default::default()
             };
             let status = client
                 .get_job_status(params)
