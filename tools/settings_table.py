@@ -41,6 +41,13 @@ COMMANDS = [
     "backbones list",
     "backbones add",
     "backbones show",
+    "cluster scheduler",
+    "cluster executor",
+    "cluster status",
+    "cluster jobs",
+    "cluster job",
+    "cluster cancel",
+    "cluster certificates",
     "completions",
 ]
 

@@ -78,6 +78,7 @@ fn help_shows_the_commands_with_examples() {
         "reduce",
         "why",
         "sql",
+        "cluster",
         "completions",
     ] {
         let help = told(folder.path(), &[command, "--help"]);

@@ -91,6 +91,9 @@ pub enum ClusterError {
     /// The operating system gives no threads.
     #[error("no threads for tasks: {0}")]
     Threads(std::io::Error),
+    /// The operating system has no place for signals.
+    #[error("signals cannot be waited for: {0}")]
+    Signals(std::io::Error),
     /// A setting makes no sense.
     #[error("{name} is {value}; {expected}")]
     Setting {

@@ -42,7 +42,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ClusterError> {
         .map_err(|source| ClusterError::Bind { address, source })
 }
 
-/// Serves `router` on `listener` until `stop`, then ends what is under way, for [`GRACE`] at most.
+/// Serves `router` on `listener` until `stop`, then ends what is under way, for five seconds at most.
 ///
 /// gRPC services become a router by [`tonic::service::Routes::into_axum_router`]. With `tls`, whoever shows no
 /// certificate of its authority gets no further than the handshake. Requests carry the other side's address as

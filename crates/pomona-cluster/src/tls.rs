@@ -115,8 +115,8 @@ impl Tls {
     }
 }
 
-/// For gRPC clients of Ballista's making: a silent other side is given up after [`KEEP_ALIVE_INTERVAL`] and
-/// [`KEEP_ALIVE_TIMEOUT`], and with `tls` nothing goes out in the clear, whatever scheme an address has.
+/// For gRPC clients of Ballista's making: an other side that stays silent for twenty seconds is given up, and with
+/// `tls` nothing goes out in the clear, whatever scheme an address has.
 pub fn endpoint_override(tls: Option<&Tls>) -> EndpointOverrideFn {
     let client = tls.map(|tls| tls.client.clone());
     Arc::new(move |endpoint| {

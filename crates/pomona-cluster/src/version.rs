@@ -83,7 +83,8 @@ pub(crate) fn authority(host: &str, port: u16) -> String {
     }
 }
 
-fn failure(address: &str, with_tls: bool, error: ureq::Error) -> VersionFailure {
+/// What a request that got no answer means.
+pub(crate) fn failure(address: &str, with_tls: bool, error: ureq::Error) -> VersionFailure {
     let reason = chain(&error);
     let refused = match &error {
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ClusterError;
 use crate::summary::{ExecutorSummary, JobDetail, JobSummary, Scaling};
 use crate::tls::{Tls, http_agent, scheme};
+use crate::version::{VersionFailure, failure};
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -145,9 +146,13 @@ impl SchedulerClient {
         &self,
         answer: Result<http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<(u16, String), ClusterError> {
-        let failed = |error: ureq::Error| ClusterError::NoAnswer {
-            address: self.address.clone(),
-            reason: error.to_string(),
+        let has_tls = self.scheme == "https";
+        let failed = |error| match failure(&self.address, has_tls, error) {
+            VersionFailure::Final(error) => error,
+            VersionFailure::Unreachable(reason) => ClusterError::NoAnswer {
+                address: self.address.clone(),
+                reason,
+            },
         };
         let mut answer = answer.map_err(failed)?;
         let status = answer.status().as_u16();

@@ -2,11 +2,15 @@
 
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::ClusterError;
 
 /// Folders of executors begin with this.
 const PREFIX: &str = "pomona-executor-";
+/// How often the removal of a folder is tried, while others may still write.
+const REMOVALS: usize = 5;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(50);
 
 /// An executor's folder. Dropping it removes it.
 #[derive(Debug)]
@@ -92,6 +96,21 @@ impl WorkFolder {
         } else {
             for stage in stages {
                 let _ = fs::remove_dir_all(job.join(stage.to_string()));
+            }
+        }
+    }
+}
+
+impl WorkFolder {
+    /// Removes the folder, though others may still hold it. It blocks, for a moment when a task that was given up is
+    /// still writing.
+    pub(super) fn remove(&self) {
+        for _attempt in 0..REMOVALS {
+            match fs::remove_dir_all(&self.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    std::thread::sleep(BETWEEN_REMOVALS);
+                }
+                _ => break,
             }
         }
     }

@@ -83,47 +83,78 @@ pub async fn run_executor(settings: ExecutorSettings) -> Result<(), ClusterError
     // Those who are fetching results may end.
     stop_serving.cancel();
     while servers.join_next().await.is_some() {}
+    drop(task_runtime);
+    // Threads that are still at it may hold the folder for longer.
+    let _ = tokio::task::spawn_blocking(move || folder.remove()).await;
     outcome
 }
 
 /// Makes the process leave on SIGTERM or Ctrl-C: the first cancels `stop`, the second `stop_now`.
-pub fn stop_on_signals(stop: CancellationToken, stop_now: CancellationToken) {
+///
+/// # Errors
+///
+/// [`ClusterError::Signals`] when the operating system has no place for them.
+pub fn stop_on_signals(
+    stop: CancellationToken,
+    stop_now: CancellationToken,
+) -> Result<(), ClusterError> {
+    let mut signals = Signals::new().map_err(ClusterError::Signals)?;
     tokio::spawn(async move {
-        next_signal().await;
+        signals.next().await;
         stop.cancel();
-        next_signal().await;
+        signals.next().await;
         stop_now.cancel();
     });
+    Ok(())
 }
 
 #[cfg(unix)]
-async fn next_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        // Without a place for signals the system ends the process, as it does by itself.
-        Err(_) => std::future::pending().await,
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() {
-    let _ = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
-/// Threads for tasks, a slot each, apart from those that talk to the scheduler.
+/// Threads for tasks, apart from those that talk to the scheduler: one for each slot, and one more for what tasks wait
+/// for while others compute.
 struct TaskRuntime(Option<Runtime>);
 
 impl TaskRuntime {
     fn new(slots: usize) -> Result<Self, ClusterError> {
         Builder::new_multi_thread()
-            .worker_threads(slots)
+            .worker_threads(slots.saturating_add(1))
             .thread_name("pomona-task")
             .enable_all()
             .build()

@@ -222,7 +222,12 @@ pub enum ExecutorEvent {
         /// Why it failed, if it did.
         error: Option<String>,
     },
-    /// The results of a job were removed.
+    /// A task was cancelled, with its job.
+    TaskCancelled {
+        /// The task.
+        task: ScheduledTask,
+    },
+    /// The results of a job, or of stages of it that nobody needs any more, are removed.
     JobRemoved {
         /// The job.
         job_id: String,
@@ -277,6 +282,7 @@ impl fmt::Display for ExecutorEvent {
                     Some(error) => write!(f, "failed {task} after {secs:.3} s: {error}"),
                 }
             }
+            Self::TaskCancelled { task } => write!(f, "cancelled {task}"),
             Self::JobRemoved { job_id } => write!(f, "removed the results of job {job_id}"),
             Self::Draining { reason, running } => {
                 write!(

@@ -248,9 +248,14 @@ impl Worker {
         self.free_slots = (self.free_slots + slots).min(self.place.settings.slots);
         self.last_task = Instant::now();
         figures.running.fetch_sub(1, Relaxed);
-        // One that was handed back is somebody else's, and one that was cancelled nobody's.
-        let wanted = self.place.running.remove(&task);
-        let Some(mut status) = status.filter(|_| wanted) else {
+        if !self.place.running.remove(&task) {
+            // It was handed back and is somebody else's.
+            return;
+        }
+        let Some(mut status) = status else {
+            self.place
+                .settings
+                .tell(ExecutorEvent::TaskCancelled { task });
             return;
         };
         let error = failure(&status).map(|failed| failed.error.clone());

@@ -35,6 +35,8 @@ pub(crate) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// The operator whose partitions may be given up one by one: each writes files of its own and nobody adds them up.
 const SHARD_WRITER: &str = "ShardWriteExec";
+/// No executor's identifier.
+const NOBODY: &str = "-";
 const LONGEST_NAME: usize = 256;
 const MOST_SLOTS: u32 = 65_536;
 
@@ -45,6 +47,8 @@ pub(crate) struct Gate {
     pub(crate) tally: Arc<Tally>,
     /// After how many executors lost over it a shard is set aside; 0 is never.
     pub(crate) set_aside_after: u32,
+    /// Whether a shard that is done stays done when its executor is lost.
+    pub(crate) shards_outlive_executors: bool,
     pub(crate) tell: Tell,
 }
 
@@ -61,16 +65,34 @@ impl Gate {
     }
 
     /// Whether the partitions of a stage stand each for itself, so that the job is whole without one.
-    async fn is_of_shards(&self, job: &str, stage: usize) -> bool {
+    async fn is_of_shards(&self, job: &str, stage: u32) -> bool {
+        if let Some(known) = self.tally.is_of_shards(job, stage) {
+            return known;
+        }
         let running = self.server.state.task_manager.get_running_job_cache();
-        let Some(job) = running.get(job) else {
+        let Some(cached) = running.get(job) else {
             return false;
         };
-        let graph = job.execution_graph.read().await;
-        graph
+        let graph = cached.execution_graph.read().await;
+        let is_of_shards = graph
             .stages()
-            .get(&stage)
-            .is_some_and(|stage| stage.output_links().is_empty() && writes_shards(stage.plan()))
+            .get(&(stage as usize))
+            .is_some_and(|stage| stage.output_links().is_empty() && writes_shards(stage.plan()));
+        drop(graph);
+        self.tally.note_of_shards(job, stage, is_of_shards);
+        is_of_shards
+    }
+
+    /// What Ballista is told of a shard that is done, so that it has nothing to lose with the executor: that nobody in
+    /// particular did it, and that its result lies nowhere.
+    async fn outlive(&self, status: &mut TaskStatus) {
+        if let Some(task_status::Status::Successful(done)) = &mut status.status
+            && self.shards_outlive_executors
+            && self.is_of_shards(&status.job_id, status.stage_id).await
+        {
+            NOBODY.clone_into(&mut done.executor_id);
+            done.partitions.clear();
+        }
     }
 
     /// Gives a shard up, or the whole job where nothing else would be right.
@@ -86,10 +108,7 @@ impl Gate {
             .collect::<Vec<_>>()
             .join(", ");
         let lost = self.set_aside_after;
-        let status = if self
-            .is_of_shards(&task.job_id, task.stage_id as usize)
-            .await
-        {
+        let status = if self.is_of_shards(&task.job_id, task.stage_id).await {
             (self.tell)(&format!(
                 "shard {named} of job {} is set aside: {lost} executors were lost while they worked on it",
                 task.job_id
@@ -236,6 +255,9 @@ impl SchedulerGrpc for Gate {
             .into_iter()
             .filter_map(|status| self.tally.reported(&executor.id, status))
             .collect();
+        for status in &mut asked.task_status {
+            self.outlive(status).await;
+        }
         asked.task_status.extend(
             seen.forgotten
                 .into_iter()
@@ -294,10 +316,13 @@ impl SchedulerGrpc for Gate {
             executor_id,
             task_status,
         } = request.into_inner();
-        let task_status = task_status
+        let mut task_status: Vec<TaskStatus> = task_status
             .into_iter()
             .filter_map(|status| self.tally.reported(&executor_id, status))
             .collect();
+        for status in &mut task_status {
+            self.outlive(status).await;
+        }
         let request = Request::new(UpdateTaskStatusParams {
             executor_id,
             task_status,

@@ -85,6 +85,10 @@ pub struct SchedulerSettings {
     pub no_executors_grace: Duration,
     /// After how many executors lost over it a shard is set aside; 0 is never.
     pub set_aside_after: u32,
+    /// Whether a shard that was written stays done when the executor that wrote it is lost. Without this it is done
+    /// again, as long as its job runs: the row that tells of it lay on that executor. With this there are no such rows,
+    /// and clients read what was written instead. It is about jobs whose last stage writes shards.
+    pub shards_outlive_executors: bool,
     /// Where jobs that are over are written.
     pub history: Option<PathBuf>,
     /// What an executor costs.
@@ -112,6 +116,7 @@ impl SchedulerSettings {
             executor_timeout: Duration::from_secs(20),
             no_executors_grace: Duration::from_secs(300),
             set_aside_after: 2,
+            shards_outlive_executors: false,
             history: None,
             price: None,
             version,
@@ -230,6 +235,7 @@ impl Scheduler {
                 server,
                 tally,
                 set_aside_after: settings.set_aside_after,
+                shards_outlive_executors: settings.shards_outlive_executors,
                 tell: settings.tell.clone(),
             },
             jobs,

@@ -109,6 +109,8 @@ pub(crate) struct JobTally {
     /// Tasks done at moments of the last minute.
     pub(crate) samples: VecDeque<(u64, u64)>,
     pub(crate) tasks_done: u64,
+    /// Whether partitions of a stage stand each for itself.
+    of_shards: HashMap<u32, bool>,
 }
 
 /// A task that was handed out.
@@ -164,6 +166,7 @@ impl Tally {
             executor_seconds: 0.0,
             samples: VecDeque::new(),
             tasks_done: 0,
+            of_shards: HashMap::new(),
         };
         let mut inner = self.lock();
         inner.accrue(now_ms(), self.timeout_ms);
@@ -381,6 +384,18 @@ impl Tally {
             known.out.insert(key);
         }
         HandOut::Give
+    }
+
+    /// Whether partitions of a stage stand each for itself, where that was noted.
+    pub(crate) fn is_of_shards(&self, job: &str, stage: u32) -> Option<bool> {
+        self.lock().jobs.get(job)?.of_shards.get(&stage).copied()
+    }
+
+    /// Takes note of that.
+    pub(crate) fn note_of_shards(&self, job: &str, stage: u32, is_of_shards: bool) {
+        if let Some(job) = self.lock().jobs.get_mut(job) {
+            job.of_shards.insert(stage, is_of_shards);
+        }
     }
 
     /// A partition was given up.

@@ -132,8 +132,10 @@ impl TestScheduler {
         version: VersionInfo,
         tls: Option<Tls>,
     ) -> Self {
-        let config =
-            SchedulerConfig::default().with_scheduler_policy(TaskSchedulingPolicy::PullStaged);
+        let config = SchedulerConfig::default()
+            .with_scheduler_policy(TaskSchedulingPolicy::PullStaged)
+            .with_finished_job_data_clean_up_interval_seconds(1)
+            .with_override_create_grpc_client_endpoint(endpoint_override(tls.as_ref()));
         let sessions = |config| Ok(Work::default().session_with(config));
         let cluster = BallistaCluster::new_memory(
             "test",
@@ -225,7 +227,6 @@ impl TestScheduler {
         let locations = loop {
             let params = GetJobStatusParams {
                 job_id: job_id.to_owned(),
-                ..Default::default()
             };
             let status = client
                 .get_job_status(params)

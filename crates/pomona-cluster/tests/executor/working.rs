@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ballista_core::serde::protobuf::CancelJobParams;
 use pomona_cluster::{ClusterError, ExecutorEvent, Tls, http_agent, scheme};
 
 use crate::support::{TestExecutor, TestScheduler, Work, assert_right, identity, job, until};
@@ -146,25 +147,70 @@ async fn the_session_hook_sees_the_settings_of_the_job() {
     scheduler.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_job_frees_its_slots() {
-    use ballista_core::serde::protobuf::CancelJobParams;
-
-    let scheduler = TestScheduler::start(None).await;
-    // The function sleeps without letting go, so that only the tasks to come are spared.
-    let work = Work::of(Duration::from_millis(50));
-    let executor = TestExecutor::start(TestExecutor::settings(scheduler.address, &work, None));
-    let name = scheduler.submit(job(200).await).await;
-    until("a task runs", || executor.started() > 0).await;
+async fn a_cancelled_job_frees_its_slots(tls: Option<Tls>) {
+    let scheduler = TestScheduler::start(tls.clone()).await;
+    let gate = Work::behind_a_gate();
+    let executor = TestExecutor::start(TestExecutor::settings(scheduler.address, &gate, tls));
+    let name = scheduler.submit(job(5).await).await;
+    until("a task runs", || executor.started() == 1).await;
     let params = CancelJobParams { job_id: name };
     scheduler.client().await.cancel_job(params).await.unwrap();
+    // The function does not let go by itself, so that the task goes on for as long as it is in there.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    gate.open();
+    let cancelled = |event: &ExecutorEvent| matches!(event, ExecutorEvent::TaskCancelled { .. });
+    until("the task is cancelled", || executor.count(cancelled) == 1).await;
+    assert_eq!((executor.started(), executor.finished()), (1, 0));
+
     let name = scheduler.submit(job(3).await).await;
     assert_right(&scheduler.result(&name).await, 3);
-    assert!(executor.started() < 100, "the cancelled job went on");
-    assert_eq!(
-        executor.count(|event| matches!(event, ExecutorEvent::TaskFinished { error: Some(_), .. })),
-        0
-    );
     executor.leave().await.unwrap();
     scheduler.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_frees_its_slots_in_the_clear() {
+    a_cancelled_job_frees_its_slots(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_job_frees_its_slots_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    a_cancelled_job_frees_its_slots(Some(identity(folder.path(), "here"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_results_of_a_job_that_is_over_are_removed() {
+    let scheduler = TestScheduler::start(None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = TestExecutor::settings(scheduler.address, &Work::default(), None);
+    settings.work_folder = Some(folder.path().to_owned());
+    let executor = TestExecutor::start(settings);
+    let name = scheduler.submit(job(3).await).await;
+    assert_right(&scheduler.result(&name).await, 3);
+    let listening = |event: &ExecutorEvent| match event {
+        ExecutorEvent::Listening { work_folder, .. } => Some(work_folder.clone()),
+        _ => None,
+    };
+    let results = executor.find(listening).unwrap().join(&name);
+    assert!(results.is_dir());
+    until("the results are removed", || !results.exists()).await;
+    executor.leave().await.unwrap();
+    scheduler.stop().await;
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused() {
+    let address = ([127, 0, 0, 1], 1).into();
+    let settings = || TestExecutor::settings(address, &Work::default(), None);
+    let (mut no_slot, mut no_memory) = (settings(), settings());
+    no_slot.slots = 0;
+    (no_memory.slots, no_memory.memory_bytes) = (4, Some(3));
+    for (settings, name) in [(no_slot, "--slots"), (no_memory, "--memory-bytes")] {
+        let outcome = TestExecutor::start(settings).outcome().await;
+        let Err(ClusterError::Setting { name: told, .. }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(told, name);
+    }
 }

@@ -145,6 +145,45 @@ async fn a_shard_over_which_two_executors_were_lost_is_set_aside() {
     scheduler.end().await;
 }
 
+async fn done_again_after_a_loss(outlive: bool) -> Vec<u32> {
+    let mut quick = settings();
+    quick.executor_timeout = Duration::from_secs(2);
+    quick.shards_outlive_executors = outlive;
+    let scheduler = Running::start(quick).await;
+    let id = scheduler.submit("", shards(3, 2, Manner::default())).await;
+    let mut lost = Puppet::new(&scheduler, "lost").await;
+    let first = lost.task().await;
+    lost.poll(0, vec![done("lost", &first)]).await;
+    lost.task().await;
+    // Silence, until Ballista has noticed.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    let mut other = Puppet::new(&scheduler, "other").await;
+    let mut again = Vec::new();
+    while !scheduler.job(&id, |_| true).await.summary.state.is_over() {
+        if let Some(task) = other.poll(1, Vec::new()).await.tasks.pop() {
+            again.extend(&task.global_output_partition_ids);
+            other.poll(0, vec![done("other", &task)]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let job = scheduler.job(&id, |_| true).await;
+    assert_eq!(job.summary.state, JobPhase::Finished);
+    assert_eq!(job.summary.shards.done, 3);
+    scheduler.end().await;
+    again.sort_unstable();
+    again
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_executor_had_done_is_done_again() {
+    assert_eq!(done_again_after_a_loss(false).await, [0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_may_outlive_their_executor() {
+    assert_eq!(done_again_after_a_loss(true).await, [1, 2]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_leaves_is_not_counted_against_its_shard() {
     let scheduler = Running::start(settings()).await;

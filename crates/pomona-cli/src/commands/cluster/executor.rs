@@ -55,7 +55,7 @@ pub(super) fn executor(args: &ExecutorArgs, reporter: &Reporter) -> Result<(), F
     let (stop, stop_now) = (settings.stop.clone(), settings.stop_now.clone());
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
-        stop_on_signals(stop, stop_now);
+        stop_on_signals(stop, stop_now)?;
         run_executor(settings).await
     });
     runtime.shutdown_background();

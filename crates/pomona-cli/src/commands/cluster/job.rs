@@ -50,7 +50,12 @@ fn live(client: &SchedulerClient, id: &str, mut job: JobDetail) -> Result<JobDet
             // Up to where it began, and nothing below.
             write!(out, "\u{1b}[{drawn}A\u{1b}[J")?;
         }
-        write!(out, "{text}")?;
+        if job.summary.state.is_over() {
+            write!(out, "{text}")?;
+        } else {
+            // Lines that are too long are cut, so that as many are drawn as are counted.
+            write!(out, "\u{1b}[?7l{text}\u{1b}[?7h")?;
+        }
         out.flush()?;
         drop(out);
         drawn = text.lines().count();

@@ -32,7 +32,7 @@ pub(super) fn scheduler(args: &SchedulerArgs, reporter: &Reporter) -> Result<(),
     let stop = settings.stop.clone();
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
-        stop_on_signals(stop.clone(), stop);
+        stop_on_signals(stop.clone(), stop)?;
         run_scheduler(settings).await
     });
     // Ballista's own tasks go on for ever.
