@@ -1,7 +1,7 @@
 //! A scheduler and executors, as processes of this machine.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process that is killed when it is let go of.
 pub(crate) struct Process {
-    pub(crate) child: Child,
+    child: Child,
 }
 
 impl Drop for Process {
@@ -56,28 +56,12 @@ impl Process {
         }
         bail!("{command:?} did not become ready:\n{}", said.join("\n"))
     }
-
-    pub(crate) fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()?;
-        if status.success() {
-            Ok(())
-        } else {
-            bail!("there is no process to send {name} to")
-        }
-    }
-
-    /// Most memory it held so far.
-    pub(crate) fn peak_bytes(&self) -> u64 {
-        crate::process::high_mark(&format!("/proc/{}/status", self.child.id()))
-    }
 }
 
 /// A cluster on loopback.
 pub(crate) struct Cluster {
-    pub(crate) scheduler: Process,
-    pub(crate) executors: Vec<Process>,
+    _scheduler: Process,
+    executors: Vec<Process>,
     pub(crate) address: String,
     pomona: PathBuf,
     folder: PathBuf,
@@ -111,7 +95,7 @@ impl Cluster {
             .map(|(_, address)| address.trim().to_owned())
             .context("the scheduler says where it listens")?;
         let mut cluster = Self {
-            scheduler,
+            _scheduler: scheduler,
             executors: Vec::new(),
             address,
             pomona: place.pomona.clone(),
@@ -127,7 +111,7 @@ impl Cluster {
     }
 
     /// Another executor of one core.
-    pub(crate) fn executor(&mut self) -> Result<Process> {
+    fn executor(&mut self) -> Result<Process> {
         self.started += 1;
         let work = self.folder.join(format!("executor-{}", self.started));
         let mut command = Command::new(&self.pomona);
@@ -144,30 +128,4 @@ impl Cluster {
     pub(crate) fn flag(&self) -> [String; 2] {
         ["--cluster".to_owned(), format!("df://{}", self.address)]
     }
-
-    /// Files that executors left in their work folders.
-    pub(crate) fn leftovers(&self) -> Result<Vec<String>> {
-        files(&self.folder)
-    }
-}
-
-/// All files below a folder.
-pub(crate) fn files(folder: &Path) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(next) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&next) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }

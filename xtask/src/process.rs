@@ -137,7 +137,7 @@ fn read_all(stream: Option<&mut impl std::io::Read>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-pub(crate) fn high_mark(status_file: &str) -> u64 {
+fn high_mark(status_file: &str) -> u64 {
     std::fs::read_to_string(status_file)
         .ok()
         .and_then(|status| {

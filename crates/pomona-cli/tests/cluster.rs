@@ -87,13 +87,14 @@ fn a_scheduler_and_an_executor_find_each_other() {
         "registered",
     );
     let since = Instant::now();
-    while status()["scaling"]["slots"] != 3 {
+    // One more than workers.
+    while status()["scaling"]["slots"] != 4 {
         assert!(since.elapsed() < Duration::from_secs(30));
         std::thread::sleep(Duration::from_millis(100));
     }
     let text = output(at, &["status", "--scheduler", &format!("df://{address}")]);
     let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("3 slots") && text.contains("alive"), "{text}");
+    assert!(text.contains("4 slots") && text.contains("alive"), "{text}");
     assert!(text.contains("no job is running"), "{text}");
 
     let mut jobs = pomona(at, &["jobs", "--json"]);

@@ -43,11 +43,14 @@ pub struct Services {
     worker: Option<Worker>,
 }
 
+/// Something made of an asset or a description, by its type and its hash.
+type Made = ((TypeId, String), Arc<dyn Any + Send + Sync>);
+
 /// What only a process has that works for others.
 struct Worker {
     assets: PathBuf,
     make_extractor: Box<MakeExtractor>,
-    made: Mutex<VecDeque<((TypeId, String), Arc<dyn Any + Send + Sync>)>>,
+    made: Mutex<VecDeque<Made>>,
 }
 
 impl fmt::Debug for Services {

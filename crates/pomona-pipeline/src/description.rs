@@ -28,20 +28,21 @@ struct Description {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Method {
-    Network {
-        name: String,
-        /// The ONNX file; none for the network inside the program.
-        file: Option<Asset>,
-        layer: String,
-        preprocessing: Preprocessing,
-        /// Of everything in the network that decides the features.
-        sha256: String,
-        /// Name and version of the inference engine.
-        engine: String,
-    },
-    Orb {
-        settings: OrbSettings,
-    },
+    Network(Box<DescribedNetwork>),
+    Orb { settings: OrbSettings },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DescribedNetwork {
+    name: String,
+    /// The ONNX file; none for the network inside the program.
+    file: Option<Asset>,
+    layer: String,
+    preprocessing: Preprocessing,
+    /// Of everything in the network that decides the features.
+    sha256: String,
+    /// Name and version of the inference engine.
+    engine: String,
 }
 
 /// Describes an extractor for the processes that work on plans, and puts the network's file where they find it.
@@ -72,14 +73,14 @@ pub(crate) async fn describe(
                 };
                 context.ship(folder, read).await?
             };
-            Method::Network {
+            Method::Network(Box::new(DescribedNetwork {
                 name: network.name().to_owned(),
                 file,
                 layer: network.layer().to_owned(),
                 preprocessing: network.preprocessing().clone(),
                 sha256: network.hash().to_owned(),
                 engine: backbone.engine_name(),
-            }
+            }))
         }
         (None, settings) => Method::Orb {
             settings: settings.unwrap_or_default(),
@@ -109,7 +110,7 @@ pub fn described_extractor(
         "" => Preparation::default(),
         text => text.parse().map_err(cannot)?,
     };
-    let handling = |thumbnail_px| Handling {
+    let handling = move |thumbnail_px| Handling {
         preparation,
         limits: Limits {
             max_pixels: description.max_pixels,
@@ -120,54 +121,61 @@ pub fn described_extractor(
     };
     let extractor = match description.method {
         Method::Orb { settings } => Extractor::orb(settings, handling(KEYPOINT_THUMBNAIL_PX))?,
-        Method::Network {
-            name,
-            file,
-            layer,
-            preprocessing,
-            sha256,
-            engine,
-        } => {
-            let options = NetworkOptions {
-                layer: Some(layer),
-                preprocessing: Some(preprocessing),
-            };
-            let network = match &file {
-                Some(file) => {
-                    let path = services.asset_file(file)?;
-                    let bytes =
-                        std::fs::read(&path).map_err(|source| EngineError::Io { path, source })?;
-                    Network::from_onnx(&name, &bytes, &options)?
-                }
-                None => match Network::builtin()? {
-                    plain if plain.hash() == sha256 => plain,
-                    _ => Network::builtin_with(&options)?,
-                },
-            };
-            if network.hash() != sha256 {
-                return Err(cannot(format!(
-                    "the network {name} is another one here ({}) than where the run was started ({sha256})",
-                    network.hash()
-                )));
-            }
-            let choice = if engine.starts_with("onnxruntime") {
-                EngineChoice::OnnxRuntime
-            } else {
-                EngineChoice::PureRust
-            };
-            let (own, _) =
-                choose_engine(choice, library).map_err(|error| unavailable(&engine, error))?;
-            if own.name() != engine {
-                return Err(cannot(format!(
-                    "the run was started with {engine}, and this executor has {}: features would differ in their last digits; give both the same library (POMONA_ORT_LIBRARY), or start the run with --engine pure-rust",
-                    own.name()
-                )));
-            }
-            let backbone = Backbone::new(network, own, workers);
-            Extractor::network(backbone, name, handling(THUMBNAIL_PX))?
-        }
+        Method::Network(described) => network(*described, services, library, handling)?,
     };
     Ok(Arc::new(extractor))
+}
+
+fn network(
+    described: DescribedNetwork,
+    services: &Services,
+    library: Option<&Path>,
+    handling: impl FnOnce(u32) -> Handling,
+) -> Result<Extractor, EngineError> {
+    let DescribedNetwork {
+        name,
+        file,
+        layer,
+        preprocessing,
+        sha256,
+        engine,
+    } = described;
+    let options = NetworkOptions {
+        layer: Some(layer),
+        preprocessing: Some(preprocessing),
+    };
+    let network = match &file {
+        Some(file) => {
+            let path = services.asset_file(file)?;
+            let bytes = std::fs::read(&path).map_err(|source| EngineError::Io { path, source })?;
+            Network::from_onnx(&name, &bytes, &options)?
+        }
+        None => match Network::builtin()? {
+            plain if plain.hash() == sha256 => plain,
+            _ => Network::builtin_with(&options)?,
+        },
+    };
+    if network.hash() != sha256 {
+        return Err(cannot(format!(
+            "the network {name} is another one here ({}) than where the run was started ({sha256})",
+            network.hash()
+        )));
+    }
+    let choice = if engine.starts_with("onnxruntime") {
+        EngineChoice::OnnxRuntime
+    } else {
+        EngineChoice::PureRust
+    };
+    let (own, _) = choose_engine(choice, library).map_err(|error| unavailable(&engine, error))?;
+    if own.name() != engine {
+        return Err(cannot(format!(
+            "the run was started with {engine}, and this executor has {}: features would differ in their last digits; give both the same library (POMONA_ORT_LIBRARY), or start the run with --engine pure-rust",
+            own.name()
+        )));
+    }
+    let handling = handling(THUMBNAIL_PX);
+    let backbone = Backbone::new(network, own, handling.workers);
+    Extractor::network(backbone, name, handling)
 }
 
 fn unavailable(engine: &str, error: AssetError) -> EngineError {
