@@ -127,7 +127,7 @@ fn executors(executors: &[ExecutorShare]) -> Markup {
                 th.number { "Work" }
             } }
             tbody { @for executor in executors.iter().take(EXECUTORS_SHOWN) { tr {
-                th title=(executor.id) { bdi { (executor.host) } }
+                th title=(executor.id) { bdi { (executor.host) } " " code { (executor.id.chars().take(8).collect::<String>()) } }
                 td { (bar(executor.tasks_done, executor.tasks_running, most)) }
                 td.number { (count(executor.tasks_done)) }
                 td.number { (count(executor.tasks_running)) }

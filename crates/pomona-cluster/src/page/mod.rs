@@ -158,7 +158,9 @@ fn link(job: &JobSummary) -> Markup {
 
 fn money(job: &JobSummary) -> Option<String> {
     let cost = job.cost.as_ref()?;
-    Some(format!("{:.2} {}", cost.amount, cost.currency))
+    // Cents matter once there are some.
+    let digits = if cost.amount < 1.0 { 4 } else { 2 };
+    Some(format!("{:.digits$} {}", cost.amount, cost.currency))
 }
 
 fn open_job(job: &JobSummary) -> Markup {

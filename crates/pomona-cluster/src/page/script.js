@@ -5,7 +5,10 @@
     if (!document.hidden) {
       try {
         const answer = await fetch(location.href, { cache: "no-store" });
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+        const text = await answer.text();
+        // The rest of the answer has a style sheet under another nonce, which the page's policy would refuse.
+        const part = text.slice(text.indexOf("<main>"), text.indexOf("</main>"));
+        const fresh = new DOMParser().parseFromString(part, "text/html").querySelector("main");
         const shown = document.querySelector("main");
         if (fresh && shown && !getSelection().toString()) {
           const open = new Set([...shown.querySelectorAll("details[open]")].map((part) => part.id));

@@ -71,7 +71,9 @@ fn rate(job: &JobSummary) -> String {
 
 fn cost(job: &JobSummary) -> Option<String> {
     let cost = job.cost.as_ref()?;
-    Some(format!("{:.2} {}", cost.amount, plain(&cost.currency)))
+    // Cents matter once there are some.
+    let digits = if cost.amount < 1.0 { 4 } else { 2 };
+    Some(format!("{:.digits$} {}", cost.amount, plain(&cost.currency)))
 }
 
 fn name(job: &JobSummary) -> String {
