@@ -3,15 +3,19 @@
 //! Ballista keeps the truth about which partitions are done. This keeps what it does not: photos by executor, who was
 //! at work on what when it was lost, and which tasks an executor never heard of.
 
+mod executor;
+mod sums;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ballista_core::serde::protobuf::operator_metric::Metric;
 use ballista_core::serde::protobuf::{
-    ExecutorRegistration, OperatorMetricsSet, TaskDefinition, TaskStatus, task_status,
+    ExecutorRegistration, TaskDefinition, TaskStatus, task_status,
 };
 
+use self::executor::Executor;
+use self::sums::add;
 use crate::summary::{ExecutorSummary, JobSummary};
 
 /// Rates are taken over this time.
@@ -62,28 +66,6 @@ pub(crate) struct Totals {
     pub(crate) images_failed: u64,
     pub(crate) bytes_read: u64,
     pub(crate) executors_lost: u64,
-}
-
-#[derive(Debug)]
-struct Executor {
-    host: Arc<str>,
-    port: u32,
-    slots: u32,
-    free: u32,
-    first_seen_ms: u64,
-    last_seen_ms: u64,
-    draining: bool,
-    /// It said that it goes.
-    left: bool,
-    /// It was silent for too long.
-    lost: bool,
-    /// Since when it has had all slots free and nothing to report.
-    idle_since_ms: Option<u64>,
-    tasks_done: u64,
-    images: u64,
-    busy_ms: u64,
-    /// Tasks handed to it of which it has not reported an end.
-    out: HashSet<TaskKey>,
 }
 
 /// A task: the job, the stage, and the task's place in the stage's list of tasks.
@@ -504,54 +486,6 @@ pub(crate) struct Seen {
     pub(crate) forgotten: Vec<(TaskKey, u32)>,
 }
 
-impl Executor {
-    fn new(host: &str, port: u32, slots: u32, now: u64) -> Self {
-        Self {
-            host: host.into(),
-            port,
-            slots,
-            free: slots,
-            first_seen_ms: now,
-            last_seen_ms: now,
-            draining: false,
-            left: false,
-            lost: false,
-            idle_since_ms: None,
-            tasks_done: 0,
-            images: 0,
-            busy_ms: 0,
-            out: HashSet::new(),
-        }
-    }
-
-    fn is_alive(&self, now: u64, timeout_ms: u64) -> bool {
-        !self.left && now.saturating_sub(self.last_seen_ms) <= timeout_ms
-    }
-
-    fn summary(&self, id: &str, now: u64, timeout_ms: u64) -> ExecutorSummary {
-        let state = match (self.left, self.is_alive(now, timeout_ms), self.draining) {
-            (true, ..) => "left",
-            (_, false, _) => "lost",
-            (_, _, true) => "draining",
-            _ => "alive",
-        };
-        ExecutorSummary {
-            id: id.to_owned(),
-            host: self.host.to_string(),
-            port: self.port,
-            state: state.to_owned(),
-            draining: self.draining,
-            slots: self.slots,
-            free: self.free,
-            first_seen_ms: self.first_seen_ms,
-            last_seen_ms: self.last_seen_ms,
-            tasks_done: self.tasks_done,
-            images: self.images,
-            busy_seconds: self.busy_ms as f64 / 1_000.0,
-        }
-    }
-}
-
 impl JobTally {
     /// How many executors were lost while they worked on a partition, from its last task backwards.
     fn lost_over(
@@ -650,42 +584,4 @@ impl Inner {
             job.executor_seconds += each;
         }
     }
-}
-
-/// Adds an operator's metrics to the sums of its stage, and what Pomona's operators count to the task.
-fn add(sums: &mut BTreeMap<String, f64>, operator: &OperatorMetricsSet, task: &mut Task) {
-    const SECOND_NS: f64 = 1e9;
-    for metric in &operator.metrics {
-        let (name, value) = match &metric.metric {
-            Some(Metric::OutputRows(n)) => ("output_rows".to_owned(), *n as f64),
-            Some(Metric::ElapseTime(ns)) => {
-                ("elapsed_compute_seconds".to_owned(), *ns as f64 / SECOND_NS)
-            }
-            Some(Metric::SpillCount(n)) => ("spill_count".to_owned(), *n as f64),
-            Some(Metric::SpilledBytes(n)) => ("spilled_bytes".to_owned(), *n as f64),
-            Some(Metric::SpilledRows(n)) => ("spilled_rows".to_owned(), *n as f64),
-            Some(Metric::OutputBytes(n)) => ("output_bytes".to_owned(), *n as f64),
-            Some(Metric::OutputBatches(n)) => ("output_batches".to_owned(), *n as f64),
-            Some(Metric::Count(count)) => {
-                match count.name.as_str() {
-                    "images_done" => add_to(&mut task.images_done, count.value),
-                    "images_failed" => add_to(&mut task.images_failed, count.value),
-                    "bytes_read" => add_to(&mut task.bytes_read, count.value),
-                    _ => {}
-                }
-                (count.name.clone(), count.value as f64)
-            }
-            Some(Metric::Time(time)) => (
-                format!("{}_seconds", time.name),
-                time.value as f64 / SECOND_NS,
-            ),
-            // Moments and levels have no sum.
-            _ => continue,
-        };
-        *sums.entry(name).or_default() += value;
-    }
-}
-
-fn add_to(sum: &mut u64, more: u64) {
-    *sum = sum.saturating_add(more);
 }
