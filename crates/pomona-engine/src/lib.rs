@@ -6,6 +6,8 @@
 //!
 //! Nothing here knows what the steps of a run mean.
 
+mod csv_rows;
+mod decimal;
 mod error;
 mod extract;
 mod floats;
@@ -15,12 +17,14 @@ mod listing;
 mod moments;
 mod parquet_table;
 mod reduce;
+mod scan;
 mod session;
 mod shard;
 mod shard_write;
 mod summary;
 mod words;
 
+pub use csv_rows::{ComponentRows, RowOf, by_path, csv_header, csv_lines};
 pub use error::EngineError;
 pub use extract::{
     DESCRIPTOR_BYTES, ExtractCounters, ExtractReading, Extractor, Handling, PATCH_PX, Status,
@@ -33,6 +37,7 @@ pub use listing::{ImageListing, ImageSource, ListedImage, ListingFilter, Part};
 pub use moments::moments_function;
 pub use parquet_table::{Grouping, ParquetTable};
 pub use reduce::reduce_function;
+pub use scan::scan_columns;
 pub use session::{Runtimes, SessionLimits, embedded_session, one_partition};
 pub use shard::{Shard, ShardBuilder, ShardSize};
 pub use shard_write::{

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use object_store::ObjectStore;
 use pomona_engine::Shard;
 use pomona_store::{Place, RunLock};
@@ -38,6 +39,10 @@ const FILES: [&str; 9] = [
     "report.html",
     "run.json",
 ];
+/// Bytes that are fetched ahead of the steps that need them, at most.
+const AHEAD_BYTES: u64 = 48 << 20;
+/// Files of them at once: photos are fetched meanwhile.
+const AHEAD_AT_ONCE: usize = 16;
 /// Where receipts of what was forgotten lie.
 pub(crate) const RECEIPTS: &str = "forgotten";
 
@@ -324,6 +329,39 @@ impl RunFolder {
     /// Makes the run look unfinished, before anything of it is changed.
     pub(crate) async fn unfinish(&self) -> Result<(), PipelineError> {
         Ok(self.record_file().delete().await?)
+    }
+
+    /// Begins to fetch what the steps after an extraction will read, if it is far away and little: a known place keeps it.
+    pub(crate) async fn fetch_ahead(&self) -> Result<(), PipelineError> {
+        if !self.place.is_remote() || self.lock.is_none() {
+            return Ok(());
+        }
+        let mut files = vec![self.moments(), self.model()];
+        for table in ["images", "thumbnails", "reduced"] {
+            files.extend(self.table(table).await?);
+        }
+        let mut wanted = Vec::new();
+        let mut bytes = 0;
+        for file in files {
+            bytes += file.meta().await?.map_or(u64::MAX, |meta| meta.size);
+            if bytes > AHEAD_BYTES {
+                break;
+            }
+            wanted.push(file);
+        }
+        // What cannot be fetched now is told by the step that needs it.
+        tokio::spawn(futures::stream::iter(wanted).for_each_concurrent(
+            AHEAD_AT_ONCE,
+            |file| async move {
+                let _ = file.read().await;
+            },
+        ));
+        Ok(())
+    }
+
+    /// Whether the run has ended and nothing was changed since.
+    pub(crate) async fn is_finished(&self) -> Result<bool, PipelineError> {
+        Ok(self.record_file().is_file().await?)
     }
 
     /// How the run was begun; none where the folder does not say.

@@ -17,6 +17,7 @@ mod fit_from;
 mod folder;
 mod forget;
 mod input;
+mod ledger;
 mod manifest;
 mod memory;
 mod model;

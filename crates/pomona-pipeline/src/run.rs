@@ -22,8 +22,9 @@ use crate::input::FeatureInput;
 use crate::model::ModelFile;
 use crate::moments;
 use crate::record::{RunRecord, TrafficRecord, now};
-use crate::reduce::{self, ReduceRequest, clear_reduced, reduce};
-use crate::report::report_of;
+use crate::reduce::{self, ReduceRequest, ReducedRows, clear_reduced, reduce_rows};
+use crate::report::{Gathered, report_of};
+use crate::results::Components;
 use crate::started::Started;
 use crate::words::{self, Codebook, WordFeatures, WordSettings};
 
@@ -152,6 +153,8 @@ struct Job<'a> {
     folder: &'a RunFolder,
     extractor: &'a Arc<Extractor>,
     extracted: &'a Extracted,
+    /// Whether the run had ended: then `results.csv` is that of `reduced/`.
+    was_finished: bool,
     /// A model of another run, to be used.
     given: Option<ModelFile>,
     /// What the model is, or would be, fitted with.
@@ -200,7 +203,8 @@ async fn carry_out(
     let deciding = deciding(source, &extractor, &settings.shown);
     let stays = (steps == Steps::All && !settings.refit).then_some(&fitted_with);
     let started = folder.begin(&deciding, stays, &settings.command).await?;
-    let extracted = extract(
+    let was_finished = folder.is_finished().await?;
+    let (extracted, ledger) = extract(
         context,
         source,
         &extractor,
@@ -235,13 +239,18 @@ async fn carry_out(
         folder,
         extractor: &extractor,
         extracted: &extracted,
+        was_finished,
         given: given.map(|(model, _)| model),
         fitted_with,
     };
+    let mut gathered = Gathered {
+        ledger: Some(ledger),
+        components: None,
+    };
     if steps == Steps::All {
-        after_extraction(&job, &mut started, &mut record).await?;
+        gathered.components = after_extraction(&job, &mut started, &mut record).await?;
     } else {
-        if extracted.is_changed {
+        if extracted.is_changed || !was_finished {
             // What followed from the photos as they were.
             clear_reduced(folder.place()).await?;
             folder.report().delete().await?;
@@ -255,7 +264,7 @@ async fn carry_out(
     }
     if steps == Steps::All {
         let began = Instant::now();
-        report_of(context, folder, record.clone()).await?;
+        report_of(context, folder, record.clone(), gathered).await?;
         record.set_stage("report", began.elapsed().as_secs_f64(), 1);
         record.finished = now();
     }
@@ -317,12 +326,12 @@ async fn remember(
     folder.note_started(started).await
 }
 
-/// Fits or takes a model, reduces, and fills the record.
+/// Fits or takes a model, reduces, and fills the record; gives the components, where they are at hand.
 async fn after_extraction(
     job: &Job<'_>,
     started: &mut Started,
     record: &mut RunRecord,
-) -> Result<(), PipelineError> {
+) -> Result<Option<Components>, PipelineError> {
     let Job {
         context,
         settings,
@@ -394,7 +403,8 @@ async fn after_extraction(
     record
         .explained_variance_ratio
         .clone_from(&model.reducer.explained_variance_ratio);
-    let has_csv = folder.place().join("results.csv").is_file().await?;
+    let has_csv = job.was_finished && folder.place().join("results.csv").is_file().await?;
+    let mut components = None;
     if !(keeps && !extracted.is_changed && has_csv && settings.per_image_csv.is_none()) {
         if keeps && extracted.is_changed {
             let mut again = folder.table("reduced").await?;
@@ -410,11 +420,16 @@ async fn after_extraction(
             per_image_csv: settings.per_image_csv.as_ref(),
             keeps,
         };
-        let reduced = reduce(context, &request).await?;
+        let ReducedRows {
+            reduced,
+            components: rows,
+        } = reduce_rows(context, &request).await?;
+        components = rows;
         record.set_stage("reduce", reduced.reduce_seconds, reduced.rows);
         record.set_stage("write", reduced.write_seconds, reduced.rows);
     }
-    remember(folder, started, extracted, drift).await
+    remember(folder, started, extracted, drift).await?;
+    Ok(components)
 }
 
 /// The model that the run has, where it is to stay.

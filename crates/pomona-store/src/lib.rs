@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod health;
 mod known;
+mod later;
 mod limit;
 mod listing;
 mod local;
