@@ -93,10 +93,18 @@ impl RunFolder {
             cancel.cancel();
         })
         .await?;
-        Ok(Self {
+        let folder = Self {
             place: place.known().await?,
             lock: Some(Arc::new(lock)),
-        })
+        };
+        if folder.place.is_remote() && folder.manifest().is_file().await? {
+            // What a listing is compared with is fetched while the listing begins.
+            let manifest = folder.manifest();
+            tokio::spawn(async move {
+                let _ = manifest.read().await;
+            });
+        }
+        Ok(folder)
     }
 
     async fn prepare(&self, overwrite: Overwrite) -> Result<(), PipelineError> {
@@ -316,7 +324,7 @@ impl RunFolder {
         self.place.clean().await?;
         if before.command != command && !command.is_empty() {
             before.command = command.to_vec();
-            self.write_started(&before).await?;
+            self.note_started(&before).await?;
         }
         Ok(before)
     }
@@ -337,6 +345,8 @@ impl RunFolder {
             return Ok(());
         }
         let mut files = vec![self.moments(), self.model()];
+        // Its columns are looked at.
+        files.extend(self.table("features").await?.into_iter().take(1));
         for table in ["images", "thumbnails", "reduced"] {
             files.extend(self.table(table).await?);
         }

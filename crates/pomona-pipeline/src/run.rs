@@ -58,7 +58,10 @@ impl Context {
         let runtimes = Runtimes::start(workers)?;
         Ok(Self {
             session: embedded_session(SessionLimits::default())?,
-            stores: Stores::new(stores, runtimes.fetch()?)?,
+            stores: Stores::new(stores, runtimes.fetch()?)?.telling({
+                let observer = Arc::clone(&observer);
+                move |text| observer.event(&Event::Note { text })
+            }),
             runtimes,
             workers,
             observer,

@@ -12,6 +12,7 @@ mod careful;
 mod environment;
 mod error;
 mod health;
+mod hedge;
 mod known;
 mod later;
 mod limit;
