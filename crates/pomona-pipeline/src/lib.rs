@@ -18,6 +18,7 @@ mod fit_from;
 mod folder;
 mod forget;
 mod input;
+mod ledger;
 mod manifest;
 mod memory;
 mod model;

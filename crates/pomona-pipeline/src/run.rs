@@ -28,8 +28,9 @@ use crate::input::FeatureInput;
 use crate::model::ModelFile;
 use crate::moments;
 use crate::record::{RunRecord, TrafficRecord, now};
-use crate::reduce::{self, ReduceRequest, clear_reduced, reduce};
-use crate::report::report_of;
+use crate::reduce::{self, ReduceRequest, ReducedRows, clear_reduced, reduce_rows};
+use crate::report::{Gathered, report_of};
+use crate::results::Components;
 use crate::started::Started;
 use crate::words::{self, Codebook, WordFeatures, WordSettings};
 
@@ -63,7 +64,10 @@ impl Context {
     ) -> Result<Self, PipelineError> {
         let workers = workers.max(1);
         let runtimes = Runtimes::start(workers)?;
-        let stores = Arc::new(Stores::new(stores, runtimes.fetch()?)?);
+        let teller = Arc::clone(&observer);
+        let stores = Stores::new(stores, runtimes.fetch()?)?
+            .telling(move |text| teller.event(&Event::Note { text }));
+        let stores = Arc::new(stores);
         let services = Arc::new(Services::new(Arc::clone(&stores), runtimes.fetch()?));
         Ok(Self {
             session: embedded_session(SessionLimits::default(), services)?,
@@ -191,6 +195,8 @@ struct Job<'a> {
     folder: &'a RunFolder,
     extractor: &'a Arc<Extractor>,
     extracted: &'a Extracted,
+    /// Whether the run had ended: then `results.csv` is that of `reduced/`.
+    was_finished: bool,
     /// A model of another run, to be used.
     given: Option<ModelFile>,
     /// What the model is, or would be, fitted with.
@@ -239,6 +245,7 @@ async fn carry_out(
     let deciding = deciding(source, &extractor, &settings.shown);
     let stays = (steps == Steps::All && !settings.refit).then_some(&fitted_with);
     let started = folder.begin(&deciding, stays, &settings.command).await?;
+    let was_finished = folder.is_finished().await?;
     let description = if context.runner.is_remote() {
         describe(context, &extractor, request.limits, folder.place()).await?
     } else {
@@ -251,7 +258,7 @@ async fn carry_out(
         settings: &settings.extract,
         folder,
     };
-    let extracted = extract(context, &work, started, images).await?;
+    let (extracted, ledger) = extract(context, &work, started, images).await?;
     record.counts.clone_from(&extracted.counts);
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());
@@ -277,13 +284,18 @@ async fn carry_out(
         folder,
         extractor: &extractor,
         extracted: &extracted,
+        was_finished,
         given: given.map(|(model, _)| model),
         fitted_with,
     };
+    let mut gathered = Gathered {
+        ledger: Some(ledger),
+        components: None,
+    };
     if steps == Steps::All {
-        after_extraction(&job, &mut started, &mut record).await?;
+        gathered.components = after_extraction(&job, &mut started, &mut record).await?;
     } else {
-        if extracted.is_changed {
+        if extracted.is_changed || !was_finished {
             // What followed from the photos as they were.
             clear_reduced(folder.place()).await?;
             folder.report().delete().await?;
@@ -297,7 +309,7 @@ async fn carry_out(
     }
     if steps == Steps::All {
         let began = Instant::now();
-        report_of(context, folder, record.clone()).await?;
+        report_of(context, folder, record.clone(), gathered).await?;
         record.set_stage("report", began.elapsed().as_secs_f64(), 1);
         record.finished = now();
     }
@@ -359,12 +371,12 @@ async fn remember(
     folder.note_started(started).await
 }
 
-/// Fits or takes a model, reduces, and fills the record.
+/// Fits or takes a model, reduces, and fills the record; gives the components, where they are at hand.
 async fn after_extraction(
     job: &Job<'_>,
     started: &mut Started,
     record: &mut RunRecord,
-) -> Result<(), PipelineError> {
+) -> Result<Option<Components>, PipelineError> {
     let Job {
         context,
         settings,
@@ -436,7 +448,8 @@ async fn after_extraction(
     record
         .explained_variance_ratio
         .clone_from(&model.reducer.explained_variance_ratio);
-    let has_csv = folder.place().join("results.csv").is_file().await?;
+    let has_csv = job.was_finished && folder.place().join("results.csv").is_file().await?;
+    let mut components = None;
     if !(keeps && !extracted.is_changed && has_csv && settings.per_image_csv.is_none()) {
         if keeps && extracted.is_changed {
             let mut again = folder.table("reduced").await?;
@@ -452,11 +465,16 @@ async fn after_extraction(
             per_image_csv: settings.per_image_csv.as_ref(),
             keeps,
         };
-        let reduced = reduce(context, &request).await?;
+        let ReducedRows {
+            reduced,
+            components: rows,
+        } = reduce_rows(context, &request).await?;
+        components = rows;
         record.set_stage("reduce", reduced.reduce_seconds, reduced.rows);
         record.set_stage("write", reduced.write_seconds, reduced.rows);
     }
-    remember(folder, started, extracted, drift).await
+    remember(folder, started, extracted, drift).await?;
+    Ok(components)
 }
 
 /// The model that the run has, where it is to stay.

@@ -41,7 +41,7 @@ pub struct Place {
     store: Arc<dyn ObjectStore>,
     remote: Option<Arc<Remote>>,
     meta: Option<Arc<ObjectMeta>>,
-    known: Option<Arc<Known>>,
+    pub(crate) known: Option<Arc<Known>>,
     /// Where requests run.
     network: Option<Handle>,
 }
@@ -248,44 +248,6 @@ impl Place {
         place.store = Arc::clone(&known) as _;
         place.known = Some(known);
         Ok(place)
-    }
-
-    /// Writes the file; in a [`known`](Self::known) place in the background: [`settle`](Self::settle) waits for it.
-    ///
-    /// # Errors
-    /// [`StoreError::Object`].
-    pub async fn write_later(&self, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
-        if self.is_known() {
-            self.put_later(bytes.into()).await
-        } else {
-            self.write(bytes).await
-        }
-    }
-
-    pub(crate) fn is_known(&self) -> bool {
-        self.known.is_some()
-    }
-
-    /// In a known place, writes the file in the background.
-    pub(crate) async fn put_later(&self, bytes: Bytes) -> Result<(), StoreError> {
-        match &self.known {
-            Some(known) => known
-                .put_later(&self.path, bytes)
-                .await
-                .map_err(|error| self.failed(error)),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until everything that was to be written later is there.
-    ///
-    /// # Errors
-    /// [`StoreError::Object`].
-    pub async fn settle(&self) -> Result<(), StoreError> {
-        match &self.known {
-            Some(known) => known.settle().await.map_err(|error| self.failed(error)),
-            None => Ok(()),
-        }
     }
 
     pub(crate) fn io(&self, source: io::Error) -> StoreError {

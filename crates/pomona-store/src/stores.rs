@@ -17,7 +17,7 @@ use crate::local::{LocalStore, Staging};
 use crate::place::Place;
 use crate::region::AllowedRegions;
 use crate::remote::{self, Opening, Remote};
-use crate::service::Clients;
+use crate::service::{Clients, Listener};
 use crate::traffic::TrafficReading;
 
 /// What all places are opened with.
@@ -53,6 +53,7 @@ pub struct Stores {
     patience: Duration,
     network: Handle,
     clients: Clients,
+    listener: Listener,
     opened: Mutex<HashMap<String, Arc<Remote>>>,
 }
 
@@ -98,6 +99,7 @@ impl Stores {
             patience: PATIENCE,
             network,
             clients: Clients::default(),
+            listener: Listener::default(),
             opened: Mutex::default(),
         })
     }
@@ -107,6 +109,16 @@ impl Stores {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, with somebody who is told, in a sentence, when a storage has not answered for some seconds and is still
+    /// tried: once each time that it falls silent.
+    #[must_use]
+    pub fn telling(self, listener: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self {
+            listener: Listener(Some(Arc::new(listener))),
+            ..self
+        }
     }
 
     /// The place at a path or URL, a folder or a file, there or not. Where only some regions are allowed, that of a
@@ -130,6 +142,7 @@ impl Stores {
                             patience: self.patience,
                             network: self.network.clone(),
                             clients: self.clients.clone(),
+                            listener: self.listener.clone(),
                         };
                         let remote = remote::open(scheme, &root, opening).await?;
                         let remote = Arc::new(remote);
