@@ -6,6 +6,7 @@
 
 pub mod assets;
 
+mod context;
 mod description;
 mod error;
 mod events;

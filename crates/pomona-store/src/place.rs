@@ -22,6 +22,7 @@ use crate::known::Known;
 use crate::listing::{self, Listing};
 use crate::local::{Staging, delete_if_there};
 use crate::remote::Remote;
+use crate::stores::StoreSettings;
 use crate::writer::{PART_BYTES, PlaceWriter};
 
 /// Who wrote an object that must be new.
@@ -44,6 +45,7 @@ pub struct Place {
     pub(crate) known: Option<Arc<Known>>,
     /// Where requests run.
     network: Option<Handle>,
+    settings: Option<Arc<StoreSettings>>,
 }
 
 impl fmt::Debug for Place {
@@ -68,7 +70,13 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    pub(crate) fn remote(url: String, path: Path, remote: Arc<Remote>, network: Handle) -> Self {
+    pub(crate) fn remote(
+        url: String,
+        path: Path,
+        remote: Arc<Remote>,
+        network: Handle,
+        settings: Arc<StoreSettings>,
+    ) -> Self {
         let shown = if path.as_ref().is_empty() {
             url.clone()
         } else {
@@ -84,6 +92,7 @@ impl Place {
             meta: None,
             known: None,
             network: Some(network),
+            settings: Some(settings),
         }
     }
 
@@ -103,6 +112,7 @@ impl Place {
             meta: None,
             known: None,
             network: None,
+            settings: None,
         }
     }
 
@@ -148,6 +158,14 @@ impl Place {
     #[must_use]
     pub fn store_url(&self) -> &str {
         &self.url
+    }
+
+    /// What it was opened with; the defaults on this machine.
+    #[must_use]
+    pub fn settings(&self) -> StoreSettings {
+        self.settings
+            .as_deref()
+            .map_or_else(StoreSettings::default, Clone::clone)
     }
 
     /// A store whose root is this place.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
@@ -21,7 +22,7 @@ use crate::service::{Clients, Listener};
 use crate::traffic::TrafficReading;
 
 /// What all places are opened with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoreSettings {
     /// Patterns of the regions in which data may lie; none allow all.
     pub allowed_regions: Vec<String>,
@@ -30,7 +31,7 @@ pub struct StoreSettings {
 }
 
 /// How S3 encrypts what is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Encryption {
     /// As the bucket, or the environment (`AWS_SERVER_SIDE_ENCRYPTION`), says.
@@ -47,7 +48,7 @@ pub enum Encryption {
 
 /// Opens places. Places of one bucket share their connections, their limits and their counts.
 pub struct Stores {
-    settings: StoreSettings,
+    settings: Arc<StoreSettings>,
     allowed: AllowedRegions,
     environment: Environment,
     patience: Duration,
@@ -94,7 +95,7 @@ impl Stores {
     ) -> Result<Self, StoreError> {
         Ok(Self {
             allowed: AllowedRegions::new(&settings.allowed_regions)?,
-            settings,
+            settings: Arc::new(settings),
             environment,
             patience: PATIENCE,
             network,
@@ -150,7 +151,13 @@ impl Stores {
                         remote
                     }
                 };
-                Ok(Place::remote(url, path, remote, self.network.clone()))
+                Ok(Place::remote(
+                    url,
+                    path,
+                    remote,
+                    self.network.clone(),
+                    Arc::clone(&self.settings),
+                ))
             }
         }
     }
