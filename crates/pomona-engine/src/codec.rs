@@ -1,5 +1,8 @@
 //! Pomona's operators and functions as bytes, so that a plan can be run in another process.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
