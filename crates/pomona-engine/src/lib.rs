@@ -7,6 +7,8 @@
 //! Nothing here knows what the steps of a run mean.
 
 mod codec;
+mod csv_rows;
+mod decimal;
 mod error;
 mod extract;
 mod floats;
@@ -20,6 +22,7 @@ mod plan_folder;
 mod plan_stores;
 mod reduce;
 mod runner;
+mod scan;
 mod services;
 mod session;
 mod shard;
@@ -28,6 +31,7 @@ mod summary;
 mod words;
 
 pub use codec::{PLAN_FORMAT, PlanCodec};
+pub use csv_rows::{ComponentRows, RowOf, by_path, csv_header, csv_lines};
 pub use error::EngineError;
 pub use extract::{
     DESCRIPTOR_BYTES, ExtractCounters, ExtractReading, Extractor, Handling, PATCH_PX, Status,
@@ -43,6 +47,7 @@ pub use plan_folder::PlanFolder;
 pub use plan_stores::PlanStores;
 pub use reduce::{reduce_function, reducer_bytes};
 pub use runner::{Embedded, Runner};
+pub use scan::scan_columns;
 pub use services::{Asset, MakeExtractor, Services, put_asset, remove_assets};
 pub use session::{Runtimes, SessionLimits, embedded_session, one_partition};
 pub use shard::{Shard, ShardBuilder, ShardSize};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use pomona_store::{Place, Stores};
+use pomona_store::{Place, StoreSettings, Stores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
@@ -23,13 +23,16 @@ pub struct PlanFolder {
     path: String,
     /// Whether it is a folder to work in.
     is_working: bool,
+    /// How it is opened: the regions allowed, and how what is written there is encrypted.
+    settings: StoreSettings,
     #[serde(skip)]
     opened: Option<Place>,
 }
 
 impl PartialEq for PlanFolder {
     fn eq(&self, other: &Self) -> bool {
-        (&self.root, &self.path, self.is_working) == (&other.root, &other.path, other.is_working)
+        (&self.root, &self.path, self.is_working, &self.settings)
+            == (&other.root, &other.path, other.is_working, &other.settings)
     }
 }
 
@@ -55,6 +58,7 @@ impl PlanFolder {
                 None => place.path().to_string(),
             },
             is_working: false,
+            settings: place.settings(),
             opened: Some(place.clone()),
         }
     }
@@ -70,7 +74,13 @@ impl PlanFolder {
 
     /// The place.
     pub(crate) async fn place(&self, services: &Services) -> Result<Place, EngineError> {
-        self.in_stores(services.stores()).await
+        self.in_stores(&*services.stores_with(&self.settings)?)
+            .await
+    }
+
+    /// How it is opened.
+    pub(crate) fn settings(&self) -> &StoreSettings {
+        &self.settings
     }
 
     pub(crate) async fn in_stores(&self, stores: &Stores) -> Result<Place, EngineError> {

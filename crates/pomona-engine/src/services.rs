@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use datafusion::execution::TaskContext;
 use object_store::ObjectStore;
-use pomona_store::Stores;
+use pomona_store::{StoreSettings, Stores};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -51,6 +51,8 @@ struct Worker {
     assets: PathBuf,
     make_extractor: Box<MakeExtractor>,
     made: Mutex<VecDeque<Made>>,
+    /// Other stores than the process's own, by how they were opened.
+    stores: Mutex<VecDeque<(StoreSettings, Arc<Stores>)>>,
 }
 
 impl fmt::Debug for Services {
@@ -81,6 +83,7 @@ impl Services {
                 assets,
                 make_extractor,
                 made: Mutex::default(),
+                stores: Mutex::default(),
             }),
             ..self
         }
@@ -94,10 +97,25 @@ impl Services {
             .ok_or(EngineError::NoServices)
     }
 
-    /// Where places are opened.
-    #[must_use]
-    pub fn stores(&self) -> &Stores {
-        &self.stores
+    /// Where places are opened that are to be opened with these settings. A process that works for others opens them as
+    /// the plan says, with its own keys; all other processes have one way.
+    pub(crate) fn stores_with(&self, settings: &StoreSettings) -> Result<Arc<Stores>, EngineError> {
+        let Some(worker) = &self.worker else {
+            return Ok(Arc::clone(&self.stores));
+        };
+        if *settings == StoreSettings::default() {
+            return Ok(Arc::clone(&self.stores));
+        }
+        let mut stores = lock(&worker.stores);
+        if let Some((_, found)) = stores.iter().find(|(known, _)| known == settings) {
+            return Ok(Arc::clone(found));
+        }
+        let new = Arc::new(Stores::new(settings.clone(), self.fetch.clone())?);
+        if stores.len() >= KEPT {
+            stores.pop_front();
+        }
+        stores.push_back((settings.clone(), Arc::clone(&new)));
+        Ok(new)
     }
 
     /// Where requests run.
@@ -167,7 +185,8 @@ impl Services {
     }
 
     fn fetched(&self, asset: &Asset) -> Result<Bytes, EngineError> {
-        let (stores, asset) = (Arc::clone(&self.stores), asset.clone());
+        let stores = self.stores_with(asset.folder.settings())?;
+        let asset = asset.clone();
         self.wait_for(async move {
             let folder = asset.folder.in_stores(&stores).await?;
             Ok(asset_place(&folder, &asset.sha256).read().await?)

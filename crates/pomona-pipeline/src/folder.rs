@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use pomona_engine::Shard;
 use pomona_store::{Place, RunLock};
 use serde::de::DeserializeOwned;
@@ -37,6 +38,10 @@ const FILES: [&str; 9] = [
     "report.html",
     "run.json",
 ];
+/// Bytes that are fetched ahead of the steps that need them, at most.
+const AHEAD_BYTES: u64 = 48 << 20;
+/// Files of them at once: photos are fetched meanwhile.
+const AHEAD_AT_ONCE: usize = 16;
 /// Where receipts of what was forgotten lie.
 pub(crate) const RECEIPTS: &str = "forgotten";
 
@@ -87,7 +92,7 @@ impl RunFolder {
             cancel.cancel();
         })
         .await?;
-        Ok(Self {
+        let folder = Self {
             // What executors write appears without this process's doing.
             place: if context.runner.is_remote() {
                 place
@@ -95,7 +100,15 @@ impl RunFolder {
                 place.known().await?
             },
             lock: Some(Arc::new(lock)),
-        })
+        };
+        if folder.place.is_remote() && folder.manifest().is_file().await? {
+            // What a listing is compared with is fetched while the listing begins.
+            let manifest = folder.manifest();
+            tokio::spawn(async move {
+                let _ = manifest.read().await;
+            });
+        }
+        Ok(folder)
     }
 
     async fn prepare(&self, overwrite: Overwrite) -> Result<(), PipelineError> {
@@ -310,7 +323,7 @@ impl RunFolder {
         self.place.clean().await?;
         if before.command != command && !command.is_empty() {
             before.command = command.to_vec();
-            self.write_started(&before).await?;
+            self.note_started(&before).await?;
         }
         Ok(before)
     }
@@ -323,6 +336,41 @@ impl RunFolder {
     /// Makes the run look unfinished, before anything of it is changed.
     pub(crate) async fn unfinish(&self) -> Result<(), PipelineError> {
         Ok(self.record_file().delete().await?)
+    }
+
+    /// Begins to fetch what the steps after an extraction will read, if it is far away and little: a known place keeps it.
+    pub(crate) async fn fetch_ahead(&self) -> Result<(), PipelineError> {
+        if !self.place.is_remote() || self.lock.is_none() {
+            return Ok(());
+        }
+        let mut files = vec![self.moments(), self.model()];
+        // Its columns are looked at.
+        files.extend(self.table("features").await?.into_iter().take(1));
+        for table in ["images", "thumbnails", "reduced"] {
+            files.extend(self.table(table).await?);
+        }
+        let mut wanted = Vec::new();
+        let mut bytes = 0;
+        for file in files {
+            bytes += file.meta().await?.map_or(u64::MAX, |meta| meta.size);
+            if bytes > AHEAD_BYTES {
+                break;
+            }
+            wanted.push(file);
+        }
+        // What cannot be fetched now is told by the step that needs it.
+        tokio::spawn(futures::stream::iter(wanted).for_each_concurrent(
+            AHEAD_AT_ONCE,
+            |file| async move {
+                let _ = file.read().await;
+            },
+        ));
+        Ok(())
+    }
+
+    /// Whether the run has ended and nothing was changed since.
+    pub(crate) async fn is_finished(&self) -> Result<bool, PipelineError> {
+        Ok(self.record_file().is_file().await?)
     }
 
     /// How the run was begun; none where the folder does not say.

@@ -16,7 +16,7 @@ use crate::model::ModelFile;
 use crate::moments;
 use crate::query;
 use crate::record::{RunRecord, now};
-use crate::report::report_of;
+use crate::report::{Gathered, report_of};
 use crate::results;
 use crate::run::Context;
 
@@ -199,11 +199,12 @@ async fn remove(
     if csv.is_file().await? {
         let model = ModelFile::load(&folder.model()).await?;
         results::write(context, folder.place(), &model, &csv, None).await?;
+        folder.place().settle().await?;
     }
     if let Some(mut record) = record {
-        record.counts = query::counts_by_status(context, folder).await?;
+        record.counts = query::counts_by_status(folder).await?;
         if folder.report().is_file().await? {
-            report_of(context, folder, record.clone()).await?;
+            report_of(context, folder, record.clone(), Gathered::default()).await?;
         }
         folder.write_record(&record).await?;
     }

@@ -6,6 +6,7 @@
 
 pub mod assets;
 
+mod context;
 mod description;
 mod error;
 mod events;
@@ -18,6 +19,7 @@ mod fit_from;
 mod folder;
 mod forget;
 mod input;
+mod ledger;
 mod manifest;
 mod memory;
 mod model;

@@ -5,16 +5,16 @@ use std::io::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::context::SQLOptions;
-use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::prelude::{DataFrame, col, lit};
+use datafusion::prelude::DataFrame;
 use futures::StreamExt;
-use pomona_engine::{EngineError, Grouping, ParquetTable, Status};
+use pomona_engine::{EngineError, Grouping, ParquetTable};
 use pomona_store::Place;
 
 use crate::error::PipelineError;
 use crate::folder::{RunFolder, TABLES};
+use crate::ledger::LedgerSummary;
 use crate::run::Context;
 
 /// How the answer is written.
@@ -54,29 +54,9 @@ pub(crate) async fn over(
 
 /// Listed objects by status; every status has its entry.
 pub(crate) async fn counts_by_status(
-    context: &Context,
     folder: &RunFolder,
 ) -> Result<BTreeMap<String, u64>, PipelineError> {
-    let mut counts: BTreeMap<String, u64> = Status::ALL
-        .iter()
-        .map(|status| (status.name().to_owned(), 0))
-        .collect();
-    let Some(images) = table(context, folder, "images").await? else {
-        return Ok(counts);
-    };
-    let grouped = images
-        .aggregate(vec![col("status")], vec![count(lit(1)).alias("images")])?
-        .collect()
-        .await?;
-    for batch in &grouped {
-        for (status, images) in texts(batch, 0)?
-            .into_iter()
-            .zip(batch.column(1).as_primitive::<Int64Type>().values())
-        {
-            counts.insert(status.unwrap_or_default(), images.unsigned_abs());
-        }
-    }
-    Ok(counts)
+    Ok(LedgerSummary::read(folder).await?.counts)
 }
 
 /// A column of texts, whichever string type it has.

@@ -17,7 +17,7 @@ use crate::extraction::Extraction;
 use crate::folder::{parquet_files, shard_number};
 use crate::input::FeatureInput;
 use crate::model::ModelFile;
-use crate::results;
+use crate::results::{self, Components};
 use crate::run::Context;
 
 /// The key under which the files of components say whose they are.
@@ -67,6 +67,12 @@ pub struct Reduced {
     pub write_seconds: f64,
 }
 
+/// A reduction, and the components where they were few enough to be held at once.
+pub(crate) struct ReducedRows {
+    pub(crate) reduced: Reduced,
+    pub(crate) components: Option<Components>,
+}
+
 /// Projects features onto the model's components: one `reduced/reduced-NNNNN.parquet` a file of features, then
 /// `results.csv`, sorted by path.
 ///
@@ -76,6 +82,16 @@ pub async fn reduce(
     context: &Context,
     request: &ReduceRequest<'_>,
 ) -> Result<Reduced, PipelineError> {
+    let rows = reduce_rows(context, request).await?;
+    request.out.settle().await?;
+    Ok(rows.reduced)
+}
+
+/// The same; in a [`known`](Place::known) place, `results.csv` is finished in the background.
+pub(crate) async fn reduce_rows(
+    context: &Context,
+    request: &ReduceRequest<'_>,
+) -> Result<ReducedRows, PipelineError> {
     let started = Instant::now();
     context
         .observer
@@ -130,13 +146,16 @@ pub async fn reduce(
     context.observer.event(&Event::StageFinished {
         stage: "write",
         seconds: write_seconds,
-        items: written,
+        items: written.rows,
     });
-    Ok(Reduced {
-        csv,
-        rows,
-        reduce_seconds,
-        write_seconds,
+    Ok(ReducedRows {
+        reduced: Reduced {
+            csv,
+            rows,
+            reduce_seconds,
+            write_seconds,
+        },
+        components: written.components,
     })
 }
 

@@ -3,31 +3,31 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::datatypes::Int64Type;
-use datafusion::common::JoinType;
-use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::prelude::{case, col, lit};
-use pomona_engine::{FloatRows, Status};
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::error::DataFusionError;
+use futures::TryStreamExt;
+use pomona_engine::{FloatRows, Status, scan_columns};
 use pomona_report::{Failure, LabelCount, ReportData, ScatterPoint, Stage};
 use pomona_store::Place;
 
 use crate::error::PipelineError;
 use crate::events::Event;
 use crate::folder::RunFolder;
+use crate::ledger::LedgerSummary;
 use crate::model::ModelFile;
-use crate::query::{counts_by_status, table, texts};
+use crate::query::texts;
 use crate::record::RunRecord;
 use crate::report_growth;
 use crate::report_words;
+use crate::results::Components;
 use crate::run::Context;
 
 /// Points in the scatter, most.
 const POINTS: usize = 5_000;
 /// Thumbnails of a label, most.
 const PICTURES: usize = 5;
-/// Failures listed, most.
-const FAILURES: usize = 200;
 /// What labels that are null are called.
 const UNLABELLED: &str = "(no label)";
 
@@ -37,7 +37,14 @@ const UNLABELLED: &str = "(no label)";
 /// Those of reading the folder, and [`PipelineError::Report`].
 pub async fn report(context: &Context, folder: &RunFolder) -> Result<Place, PipelineError> {
     let record = folder.record().await?;
-    report_of(context, folder, record).await
+    report_of(context, folder, record, Gathered::default()).await
+}
+
+/// What earlier steps of a run have read already.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) ledger: Option<LedgerSummary>,
+    pub(crate) components: Option<Components>,
 }
 
 /// The same with the record that `run.json` will be.
@@ -45,12 +52,13 @@ pub(crate) async fn report_of(
     context: &Context,
     folder: &RunFolder,
     record: RunRecord,
+    gathered: Gathered,
 ) -> Result<Place, PipelineError> {
     let started = Instant::now();
     context
         .observer
         .event(&Event::StageStarted { stage: "report" });
-    let data = collect(context, folder, record).await?;
+    let data = collect(context, folder, record, gathered).await?;
     let html = pomona_report::render(&data)?;
     let file = folder.report();
     file.write_later(html).await?;
@@ -66,8 +74,13 @@ async fn collect(
     context: &Context,
     folder: &RunFolder,
     record: RunRecord,
+    gathered: Gathered,
 ) -> Result<ReportData, PipelineError> {
-    let counts = counts_by_status(context, folder).await?;
+    let ledger = match gathered.ledger {
+        Some(ledger) => ledger,
+        None => LedgerSummary::read(folder).await?,
+    };
+    let counts = &ledger.counts;
     let statuses = Status::ALL
         .iter()
         .map(|status| {
@@ -80,18 +93,18 @@ async fn collect(
         .collect();
     let total: u64 = counts.values().sum();
     let ok = counts.get(Status::Ok.name()).copied().unwrap_or(0);
-    let mut labels = labels(context, folder).await?;
+    let mut labels = labels(&ledger);
     let index: HashMap<String, usize> = labels
         .iter()
         .enumerate()
         .map(|(index, label)| (label.label.clone(), index))
         .collect();
-    let scatter = scatter(context, folder, &index, &mut labels).await?;
     let model = if folder.model().is_file().await? {
         Some(ModelFile::load(&folder.model()).await?)
     } else {
         None
     };
+    let scatter = scatter(folder, &index, &mut labels, gathered.components).await?;
     let words = report_words::collect(context, folder, record.words, model.as_ref(), ok).await?;
     let reducer = model.map(|model| model.reducer);
     let name = Some(folder.place().name()).filter(|name| !name.is_empty());
@@ -117,7 +130,7 @@ async fn collect(
         created: record.finished,
         version: record.pomona,
         statuses,
-        failures: failures(context, folder).await?,
+        failures: failures(ledger),
         failures_total: total - ok,
         labels_total: labels.len() as u64,
         labels,
@@ -146,119 +159,153 @@ async fn collect(
     })
 }
 
-async fn failures(context: &Context, folder: &RunFolder) -> Result<Vec<Failure>, PipelineError> {
-    let Some(images) = table(context, folder, "images").await? else {
-        return Ok(Vec::new());
-    };
-    let rows = images
-        .filter(col("status").not_eq(lit(Status::Ok.name())))?
-        .select_columns(&["path", "status", "error"])?
-        .sort(vec![col("path").sort(true, false)])?
-        .limit(0, Some(FAILURES))?
+fn failures(ledger: LedgerSummary) -> Vec<Failure> {
+    ledger
+        .failures
+        .into_iter()
+        .map(|(path, (status, error))| Failure {
+            path,
+            status,
+            error,
+        })
         .collect()
-        .await?;
-    let mut failures = Vec::new();
-    for batch in &rows {
-        let (paths, statuses, errors) = (texts(batch, 0)?, texts(batch, 1)?, texts(batch, 2)?);
-        for ((path, status), error) in paths.into_iter().zip(statuses).zip(errors) {
-            failures.push(Failure {
-                path: path.unwrap_or_default(),
-                status: status.unwrap_or_default(),
-                error: error.unwrap_or_default(),
-            });
-        }
-    }
-    Ok(failures)
 }
 
-async fn labels(context: &Context, folder: &RunFolder) -> Result<Vec<LabelCount>, PipelineError> {
-    let Some(images) = table(context, folder, "images").await? else {
-        return Ok(Vec::new());
-    };
-    let is_ok = case(col("status"))
-        .when(lit(Status::Ok.name()), lit(1_i64))
-        .otherwise(lit(0_i64))?;
-    let rows = images
-        .aggregate(
-            vec![col("label")],
-            vec![count(lit(1)).alias("photos"), sum(is_ok).alias("ok")],
-        )?
-        .sort(vec![col("label").sort(true, false)])?
+/// Labels by name; what has none comes last.
+fn labels(ledger: &LedgerSummary) -> Vec<LabelCount> {
+    let named = ledger.labels.iter().filter(|(label, _)| label.is_some());
+    let unnamed = ledger.labels.iter().filter(|(label, _)| label.is_none());
+    named
+        .chain(unnamed)
+        .map(|(label, sum)| LabelCount {
+            label: label.clone().unwrap_or_else(|| UNLABELLED.to_owned()),
+            photos: sum.photos,
+            ok: sum.ok,
+            thumbnails: Vec::new(),
+        })
         .collect()
-        .await?;
-    let mut labels = Vec::new();
-    for batch in &rows {
-        let photos = batch.column(1).as_primitive::<Int64Type>();
-        let ok = batch.column(2).as_primitive::<Int64Type>();
-        for (row, label) in texts(batch, 0)?.into_iter().enumerate() {
-            labels.push(LabelCount {
-                label: label.unwrap_or_else(|| UNLABELLED.to_owned()),
-                photos: photos.value(row).unsigned_abs(),
-                ok: ok.value(row).unsigned_abs(),
-                thumbnails: Vec::new(),
-            });
+}
+
+/// A thumbnail that is kept.
+struct Thumbnail {
+    path: String,
+    label: Option<String>,
+    picture: Vec<u8>,
+}
+
+/// All thumbnails of a run, by path.
+async fn thumbnails(folder: &RunFolder) -> Result<Vec<Thumbnail>, PipelineError> {
+    let files = folder.table("thumbnails").await?;
+    let mut read = scan_columns(&files, &["path", "label", "thumbnail"]).await?;
+    let mut found = Vec::new();
+    while let Some(batches) = read.try_next().await? {
+        for batch in &batches {
+            let [Some(paths), Some(labels), Some(pictures)] =
+                ["path", "label", "thumbnail"].map(|name| batch.schema().index_of(name).ok())
+            else {
+                continue;
+            };
+            let (paths, labels) = (texts(batch, paths)?, texts(batch, labels)?);
+            let pictures =
+                cast(batch.column(pictures), &DataType::Binary).map_err(DataFusionError::from)?;
+            let pictures = pictures.as_binary::<i32>();
+            for (row, (path, label)) in paths.into_iter().zip(labels).enumerate() {
+                found.push(Thumbnail {
+                    path: path.unwrap_or_default(),
+                    label,
+                    picture: pictures.value(row).to_vec(),
+                });
+            }
         }
     }
-    Ok(labels)
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
 }
 
 /// Points for images that have both components and a thumbnail; fills the labels' thumbnails on the way.
 async fn scatter(
-    context: &Context,
     folder: &RunFolder,
     index: &HashMap<String, usize>,
     labels: &mut [LabelCount],
+    components: Option<Components>,
 ) -> Result<Vec<ScatterPoint>, PipelineError> {
-    let Some(thumbnails) = table(context, folder, "thumbnails").await? else {
-        return Ok(Vec::new());
-    };
-    let rows = match table(context, folder, "reduced").await? {
-        Some(reduced) => {
-            let reduced =
-                reduced.select(vec![col("path").alias("reduced_path"), col("components")])?;
-            thumbnails
-                .join(reduced, JoinType::Left, &["path"], &["reduced_path"], None)?
-                .select_columns(&["path", "label", "thumbnail", "components"])?
-        }
-        None => thumbnails.select_columns(&["path", "label", "thumbnail"])?,
-    };
-    let rows = rows
-        .sort(vec![col("path").sort(true, false)])?
-        .collect()
-        .await?;
-    let total: usize = rows.iter().map(|batch| batch.num_rows()).sum();
-    let step = total.div_ceil(POINTS).max(1);
+    let thumbnails = thumbnails(folder).await?;
+    let step = thumbnails.len().div_ceil(POINTS).max(1);
     let mut points = Vec::new();
-    let mut number = 0;
-    for batch in &rows {
-        let (paths, names) = (texts(batch, 0)?, texts(batch, 1)?);
-        let pictures = datafusion::arrow::compute::cast(
-            batch.column(2),
-            &datafusion::arrow::datatypes::DataType::Binary,
-        )
-        .map_err(datafusion::error::DataFusionError::from)?;
-        let pictures = pictures.as_binary::<i32>();
-        for (row, (path, name)) in paths.into_iter().zip(names).enumerate() {
-            number += 1;
-            let Some(&label) = index.get(name.as_deref().unwrap_or(UNLABELLED)) else {
-                continue;
-            };
-            let picture = pictures.value(row);
-            if labels[label].thumbnails.len() < PICTURES && !picture.is_empty() {
-                labels[label].thumbnails.push(picture.to_vec());
-            }
-            if number % step != 0 || batch.num_columns() < 4 || batch.column(3).is_null(row) {
-                continue;
-            }
-            let components = FloatRows::read("report", &batch.column(3).slice(row, 1), None)?;
-            points.push(ScatterPoint {
-                x: components.values().first().copied().unwrap_or(0.0),
-                y: components.values().get(1).copied().unwrap_or(0.0),
-                label: u32::try_from(label).unwrap_or(u32::MAX),
-                path: path.unwrap_or_default(),
-                thumbnail: (!picture.is_empty()).then(|| picture.to_vec()),
-            });
+    let mut place_of = HashMap::new();
+    for (number, thumbnail) in (1..).zip(thumbnails) {
+        let Some(&label) = index.get(thumbnail.label.as_deref().unwrap_or(UNLABELLED)) else {
+            continue;
+        };
+        let has_picture = !thumbnail.picture.is_empty();
+        if has_picture && labels[label].thumbnails.len() < PICTURES {
+            labels[label].thumbnails.push(thumbnail.picture.clone());
+        }
+        if number % step == 0 {
+            place_of.insert(thumbnail.path.clone(), points.len());
+            points.push((
+                None,
+                ScatterPoint {
+                    x: 0.0,
+                    y: 0.0,
+                    label: u32::try_from(label).unwrap_or(u32::MAX),
+                    path: thumbnail.path,
+                    thumbnail: has_picture.then_some(thumbnail.picture),
+                },
+            ));
         }
     }
-    Ok(points)
+    let mut place = |path: &str, values: &[f32]| {
+        if let Some((found, _)) = place_of.get(path).and_then(|at| points.get_mut(*at)) {
+            let value = |index: usize| values.get(index).copied().unwrap_or(0.0);
+            *found = Some((value(0), value(1)));
+        }
+    };
+    match components {
+        Some(components) => {
+            for file in components.iter() {
+                for row in 0..file.len() {
+                    place(file.path(row), file.values(row));
+                }
+            }
+        }
+        None => {
+            let files = folder.table("reduced").await?;
+            let mut read = scan_columns(&files, &["path", "components"]).await?;
+            while let Some(batches) = read.try_next().await? {
+                for batch in &batches {
+                    place_all(batch, &mut place)?;
+                }
+            }
+        }
+    }
+    Ok(points
+        .into_iter()
+        .filter_map(|(found, point)| {
+            let (x, y) = found?;
+            Some(ScatterPoint { x, y, ..point })
+        })
+        .collect())
+}
+
+/// Tells path and components of each row.
+fn place_all(
+    batch: &RecordBatch,
+    place: &mut impl FnMut(&str, &[f32]),
+) -> Result<(), PipelineError> {
+    let (Some((paths, _)), Some(lists)) = (
+        batch.schema().column_with_name("path"),
+        batch.column_by_name("components"),
+    ) else {
+        return Ok(());
+    };
+    if batch.num_rows() == 0 {
+        return Ok(());
+    }
+    let rows = FloatRows::read("report", lists, None)?;
+    let values = rows.values().chunks(rows.columns().max(1));
+    for (path, values) in texts(batch, paths)?.into_iter().zip(values) {
+        place(&path.unwrap_or_default(), values);
+    }
+    Ok(())
 }

@@ -2,105 +2,176 @@
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::DataType;
 use datafusion::prelude::col;
-use futures::StreamExt;
-use pomona_engine::{FloatRows, Grouping};
+use futures::{StreamExt, TryStreamExt};
+use pomona_engine::{
+    ComponentRows, EngineError, Grouping, RowOf, by_path, csv_header, csv_lines, scan_columns,
+};
 use pomona_store::Place;
 
 use crate::error::PipelineError;
+use crate::folder::parquet_files;
 use crate::model::ModelFile;
 use crate::reduce::reduced_table;
 use crate::run::Context;
 
-/// Text that is written at once.
-const TEXT_BYTES: usize = 1 << 20;
+/// Components whose files take no more are sorted in memory; more are sorted by a plan, which spills to disk.
+const IN_MEMORY_BYTES: u64 = 96 << 20;
+/// Rows that are made text at once.
+const ROWS_AT_ONCE: usize = 256;
+/// What the files of components hold.
+const COLUMNS: &[&str] = &["path", "label", "components"];
 
-/// Writes the components below `out`, sorted by path, to `csv`, and where asked to one file an image.
+/// Components of a run, file by file.
+pub(crate) type Components = Arc<Vec<ComponentRows>>;
+
+/// What was written.
+pub(crate) struct Written {
+    pub(crate) rows: u64,
+    /// The components, where they were few enough to be held at once.
+    pub(crate) components: Option<Components>,
+}
+
+/// Writes the components below `out`, sorted by path, to `csv`, and where asked to one file an image. In a
+/// [`known`](Place::known) place `csv` is finished in the background.
 pub(crate) async fn write(
     context: &Context,
     out: &Place,
     model: &ModelFile,
     csv: &Place,
     per_image: Option<&Place>,
-) -> Result<u64, PipelineError> {
-    let table = reduced_table(context, out, Grouping::AtMost(4)).await?;
-    let mut sorted = context
-        .session
-        .read_table(table)?
-        .select(vec![col("path"), col("label"), col("components")])?
-        .sort(vec![col("path").sort(true, false)])?
-        .execute_stream()
-        .await?;
-    let components = model.reducer.output_columns();
-    let header: Vec<String> = (1..=components)
-        .map(|number| format!("pc_{number}"))
-        .collect();
-    let mut per_image = per_image.map(|folder| PerImage {
-        folder: folder.clone(),
-        header: header.join(","),
-        names: HashSet::new(),
-    });
-    let shown = csv.shown();
-    let failed = |error: csv::Error| PipelineError::io(&shown)(error.into());
-    // The sorted rows arrive one batch after the other; the file appears when all of them are in it.
-    let mut file = csv.writer();
-    let mut text = csv::Writer::from_writer(Vec::new());
-    text.write_record(
-        ["path", "label"]
-            .into_iter()
-            .chain(header.iter().map(String::as_str)),
-    )
-    .map_err(failed)?;
-    let mut rows = 0;
-    let mut number = String::new();
-    while let Some(batch) = sorted.next().await {
-        let batch = batch?;
-        if batch.num_rows() == 0 {
-            continue;
-        }
-        let column = |index: usize| cast(batch.column(index), &DataType::Utf8);
-        let (paths, labels) = (
-            column(0).map_err(PipelineError::broken(out))?,
-            column(1).map_err(PipelineError::broken(out))?,
-        );
-        let (paths, labels) = (paths.as_string::<i32>(), labels.as_string::<i32>());
-        let values = FloatRows::read("results", batch.column(2), Some(components))?;
-        for (row, values) in values.values().chunks(components.max(1)).enumerate() {
-            let label = if labels.is_valid(row) {
-                labels.value(row)
-            } else {
-                ""
-            };
-            text.write_field(paths.value(row)).map_err(failed)?;
-            text.write_field(label).map_err(failed)?;
-            for value in values {
-                number.clear();
-                let _ = std::fmt::Write::write_fmt(&mut number, format_args!("{value}"));
-                text.write_field(&number).map_err(failed)?;
-            }
-            text.write_record(None::<&[u8]>).map_err(failed)?;
-            if let Some(per_image) = &mut per_image {
-                per_image.write(paths.value(row), values).await?;
-            }
-        }
-        rows += batch.num_rows() as u64;
-        if text.get_ref().len() > TEXT_BYTES {
-            file.write(taken(text).map_err(failed)?).await?;
-            text = csv::Writer::from_writer(Vec::new());
-        }
-    }
-    file.write(taken(text).map_err(failed)?).await?;
-    file.finish().await?;
-    Ok(rows)
+) -> Result<Written, PipelineError> {
+    write_within(IN_MEMORY_BYTES, context, out, model, csv, per_image).await
 }
 
-fn taken(text: csv::Writer<Vec<u8>>) -> Result<Vec<u8>, csv::Error> {
-    text.into_inner()
-        .map_err(|error| csv::Error::from(error.into_error()))
+/// The same with another bound on what is sorted in memory.
+async fn write_within(
+    in_memory_bytes: u64,
+    context: &Context,
+    out: &Place,
+    model: &ModelFile,
+    csv: &Place,
+    per_image: Option<&Place>,
+) -> Result<Written, PipelineError> {
+    let files = parquet_files(&out.join("reduced")).await?;
+    let mut bytes = 0;
+    for file in &files {
+        bytes += file.meta().await?.map_or(0, |meta| meta.size);
+    }
+    let count = model.reducer.output_columns();
+    let mut writer = Writer::begin(context, csv, count, per_image).await?;
+    if bytes > in_memory_bytes {
+        let mut sorted = context
+            .session
+            .read_table(reduced_table(context, out, Grouping::AtMost(4)).await?)?
+            .select_columns(COLUMNS)?
+            .sort(vec![col("path").sort(true, false)])?
+            .execute_stream()
+            .await?;
+        while let Some(batch) = sorted.next().await {
+            if let Some(rows) = ComponentRows::read(&[batch?], count)? {
+                let order = (0..).zip(0..rows.len()).map(|(row, _)| (0, row)).collect();
+                writer.write(&Arc::new(vec![rows]), order).await?;
+            }
+        }
+        let rows = writer.finish().await?;
+        return Ok(Written {
+            rows,
+            components: None,
+        });
+    }
+    let components = read(&files, count).await?;
+    writer.write(&components, by_path(&components)).await?;
+    Ok(Written {
+        rows: writer.finish().await?,
+        components: Some(components),
+    })
+}
+
+/// Reads files of components whole.
+pub(crate) async fn read(files: &[Place], count: usize) -> Result<Components, PipelineError> {
+    let mut read = scan_columns(files, COLUMNS).await?;
+    let mut components = Vec::with_capacity(files.len());
+    while let Some(batches) = read.try_next().await? {
+        components.extend(ComponentRows::read(&batches, count)?);
+    }
+    Ok(Arc::new(components))
+}
+
+/// Rows become text on several threads, and are written in their order; the file appears when all of them are in it.
+struct Writer<'a> {
+    context: &'a Context,
+    file: pomona_store::PlaceWriter,
+    shown: PathBuf,
+    per_image: Option<PerImage>,
+    rows: u64,
+}
+
+impl<'a> Writer<'a> {
+    async fn begin(
+        context: &'a Context,
+        csv: &Place,
+        count: usize,
+        per_image: Option<&Place>,
+    ) -> Result<Self, PipelineError> {
+        let shown = csv.shown();
+        let header = csv_header(count).map_err(failed(&shown))?;
+        let names: Vec<String> = (1..=count).map(|number| format!("pc_{number}")).collect();
+        let mut file = csv.writer();
+        file.write(header).await?;
+        Ok(Self {
+            context,
+            file,
+            shown,
+            per_image: per_image.map(|folder| PerImage {
+                folder: folder.clone(),
+                header: names.join(","),
+                names: HashSet::new(),
+            }),
+            rows: 0,
+        })
+    }
+
+    async fn write(
+        &mut self,
+        components: &Components,
+        order: Vec<RowOf>,
+    ) -> Result<(), PipelineError> {
+        if let Some(per_image) = &mut self.per_image {
+            for &(file, row) in &order {
+                let rows = &components[file as usize];
+                let row = row as usize;
+                per_image.write(rows.path(row), rows.values(row)).await?;
+            }
+        }
+        self.rows += order.len() as u64;
+        let order = Arc::new(order);
+        let mut texts = futures::stream::iter((0..order.len()).step_by(ROWS_AT_ONCE))
+            .map(|first| {
+                let (components, order) = (Arc::clone(components), Arc::clone(&order));
+                tokio::task::spawn_blocking(move || {
+                    let end = order.len().min(first + ROWS_AT_ONCE);
+                    csv_lines(&components, &order[first..end])
+                })
+            })
+            .buffered(self.context.workers + 1);
+        while let Some(text) = texts.next().await {
+            let text = text.map_err(|error| EngineError::Threads(Box::new(error)))?;
+            self.file.write(text.map_err(failed(&self.shown))?).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(self) -> Result<u64, PipelineError> {
+        self.file.finish_later().await?;
+        Ok(self.rows)
+    }
+}
+
+fn failed(shown: &Path) -> impl Fn(csv::Error) -> PipelineError {
+    move |error| PipelineError::io(shown)(error.into())
 }
 
 /// `Reduced Features/<folder of the image>/<name of the image>_reduced_features.csv`

@@ -1,24 +1,16 @@
 //! The main job: photos to a report.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::execution::context::SessionContext;
-use datafusion::prelude::DataFrame;
-use pomona_engine::{
-    Asset, Embedded, EngineError, Extractor, ImageSource, Runner, Runtimes, Services,
-    SessionLimits, embedded_session, put_asset, remove_assets,
-};
+use pomona_engine::{Extractor, ImageSource, remove_assets};
 use pomona_learn::{Drift, FitSettings};
-use pomona_store::{Place, StoreSettings, Stores};
-use tokio_util::sync::CancellationToken;
+use pomona_store::Place;
 
+pub use crate::context::Context;
 use crate::description::describe;
 use crate::error::PipelineError;
-use crate::events::{Event, Observer};
 use crate::extract::{ExtractSettings, Extracted, Work, extract, features_stage};
 use crate::extraction::KeyPointExtraction;
 use crate::extractor::{ExtractorRequest, extractor_for};
@@ -28,95 +20,11 @@ use crate::input::FeatureInput;
 use crate::model::ModelFile;
 use crate::moments;
 use crate::record::{RunRecord, TrafficRecord, now};
-use crate::reduce::{self, ReduceRequest, clear_reduced, reduce};
-use crate::report::report_of;
+use crate::reduce::{self, ReduceRequest, ReducedRows, clear_reduced, reduce_rows};
+use crate::report::{Gathered, report_of};
+use crate::results::Components;
 use crate::started::Started;
 use crate::words::{self, Codebook, WordFeatures, WordSettings};
-
-/// What every step needs.
-pub struct Context {
-    /// DataFusion.
-    pub session: SessionContext,
-    /// The threads that drive it.
-    pub runtimes: Runtimes,
-    /// Who runs the plans over many images: this process, unless it is told otherwise.
-    pub runner: Arc<dyn Runner>,
-    /// Where places are opened.
-    pub stores: Arc<Stores>,
-    /// Images worked on at once.
-    pub workers: usize,
-    /// Who is told what happens.
-    pub observer: Arc<dyn Observer>,
-    /// Cancelled to stop cleanly.
-    pub cancel: CancellationToken,
-}
-
-impl Context {
-    /// Starts the threads and the session.
-    ///
-    /// # Errors
-    /// Those of the engine, and of the stores' settings.
-    pub fn start(
-        workers: usize,
-        stores: StoreSettings,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, PipelineError> {
-        let workers = workers.max(1);
-        let runtimes = Runtimes::start(workers)?;
-        let stores = Arc::new(Stores::new(stores, runtimes.fetch()?)?);
-        let services = Arc::new(Services::new(Arc::clone(&stores), runtimes.fetch()?));
-        Ok(Self {
-            session: embedded_session(SessionLimits::default(), services)?,
-            runner: Arc::new(Embedded { workers }),
-            stores,
-            runtimes,
-            workers,
-            observer,
-            cancel: CancellationToken::new(),
-        })
-    }
-
-    /// Has a query run, in this process or wherever its plans are run. `name` is for people.
-    pub(crate) async fn collect(
-        &self,
-        name: &str,
-        query: DataFrame,
-    ) -> Result<Vec<RecordBatch>, PipelineError> {
-        let context = Arc::new(query.task_ctx());
-        let plan = query.create_physical_plan().await?;
-        Ok(self.runner.run(name, plan, context).await?)
-    }
-
-    /// Puts what a function holds where the processes that run plans find it, if it is not this one that does.
-    pub(crate) async fn ship(
-        &self,
-        folder: &Place,
-        bytes: impl FnOnce() -> Result<Vec<u8>, EngineError>,
-    ) -> Result<Option<Asset>, PipelineError> {
-        if !self.runner.is_remote() {
-            return Ok(None);
-        }
-        Ok(Some(put_asset(folder, bytes()?.into()).await?))
-    }
-
-    /// Runs a step to its end, or until the context is cancelled.
-    pub(crate) async fn until_cancelled<T>(
-        &self,
-        step: impl Future<Output = Result<T, PipelineError>>,
-    ) -> Result<T, PipelineError> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(PipelineError::Interrupted),
-            done = step => done,
-        }
-    }
-
-    pub(crate) fn note(&self, text: &str) {
-        self.observer.event(&Event::Note {
-            text: text.to_owned(),
-        });
-    }
-}
 
 /// What the main job is told.
 #[derive(Debug, Clone)]
@@ -191,6 +99,8 @@ struct Job<'a> {
     folder: &'a RunFolder,
     extractor: &'a Arc<Extractor>,
     extracted: &'a Extracted,
+    /// Whether the run had ended: then `results.csv` is that of `reduced/`.
+    was_finished: bool,
     /// A model of another run, to be used.
     given: Option<ModelFile>,
     /// What the model is, or would be, fitted with.
@@ -239,6 +149,7 @@ async fn carry_out(
     let deciding = deciding(source, &extractor, &settings.shown);
     let stays = (steps == Steps::All && !settings.refit).then_some(&fitted_with);
     let started = folder.begin(&deciding, stays, &settings.command).await?;
+    let was_finished = folder.is_finished().await?;
     let description = if context.runner.is_remote() {
         describe(context, &extractor, request.limits, folder.place()).await?
     } else {
@@ -251,7 +162,7 @@ async fn carry_out(
         settings: &settings.extract,
         folder,
     };
-    let extracted = extract(context, &work, started, images).await?;
+    let (extracted, ledger) = extract(context, &work, started, images).await?;
     record.counts.clone_from(&extracted.counts);
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());
@@ -277,13 +188,18 @@ async fn carry_out(
         folder,
         extractor: &extractor,
         extracted: &extracted,
+        was_finished,
         given: given.map(|(model, _)| model),
         fitted_with,
     };
+    let mut gathered = Gathered {
+        ledger: Some(ledger),
+        components: None,
+    };
     if steps == Steps::All {
-        after_extraction(&job, &mut started, &mut record).await?;
+        gathered.components = after_extraction(&job, &mut started, &mut record).await?;
     } else {
-        if extracted.is_changed {
+        if extracted.is_changed || !was_finished {
             // What followed from the photos as they were.
             clear_reduced(folder.place()).await?;
             folder.report().delete().await?;
@@ -297,7 +213,7 @@ async fn carry_out(
     }
     if steps == Steps::All {
         let began = Instant::now();
-        report_of(context, folder, record.clone()).await?;
+        report_of(context, folder, record.clone(), gathered).await?;
         record.set_stage("report", began.elapsed().as_secs_f64(), 1);
         record.finished = now();
     }
@@ -359,12 +275,12 @@ async fn remember(
     folder.note_started(started).await
 }
 
-/// Fits or takes a model, reduces, and fills the record.
+/// Fits or takes a model, reduces, and fills the record; gives the components, where they are at hand.
 async fn after_extraction(
     job: &Job<'_>,
     started: &mut Started,
     record: &mut RunRecord,
-) -> Result<(), PipelineError> {
+) -> Result<Option<Components>, PipelineError> {
     let Job {
         context,
         settings,
@@ -436,7 +352,8 @@ async fn after_extraction(
     record
         .explained_variance_ratio
         .clone_from(&model.reducer.explained_variance_ratio);
-    let has_csv = folder.place().join("results.csv").is_file().await?;
+    let has_csv = job.was_finished && folder.place().join("results.csv").is_file().await?;
+    let mut components = None;
     if !(keeps && !extracted.is_changed && has_csv && settings.per_image_csv.is_none()) {
         if keeps && extracted.is_changed {
             let mut again = folder.table("reduced").await?;
@@ -452,11 +369,16 @@ async fn after_extraction(
             per_image_csv: settings.per_image_csv.as_ref(),
             keeps,
         };
-        let reduced = reduce(context, &request).await?;
+        let ReducedRows {
+            reduced,
+            components: rows,
+        } = reduce_rows(context, &request).await?;
+        components = rows;
         record.set_stage("reduce", reduced.reduce_seconds, reduced.rows);
         record.set_stage("write", reduced.write_seconds, reduced.rows);
     }
-    remember(folder, started, extracted, drift).await
+    remember(folder, started, extracted, drift).await?;
+    Ok(components)
 }
 
 /// The model that the run has, where it is to stay.

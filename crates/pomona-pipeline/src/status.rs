@@ -58,7 +58,7 @@ pub async fn status(context: &Context, folder: &RunFolder) -> Result<RunStatus, 
         shards: manifest
             .filter(|manifest| manifest.generation == started.generation)
             .map(|manifest| manifest.shards as usize),
-        counts: counts_by_status(context, folder).await?,
+        counts: counts_by_status(folder).await?,
         stages,
         begun_with: started.settings,
         generations: started.history,

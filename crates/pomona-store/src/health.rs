@@ -23,6 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE_OF_ONE: Duration = Duration::from_secs(2);
 /// Between two failures, at most this counts as time in which the storage failed: nobody may have asked.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
+/// When the storage has failed for this part of the time after which it is given up, somebody is told.
+const NEWS: u32 = 12;
 /// More failures than good answers by so many, and all give up: a storage of which more than half of the answers fail
 /// is not worked with.
 const BUDGET: u64 = 1_000;
@@ -49,6 +51,7 @@ struct State {
     pause: Duration,
     next_probe: Option<Instant>,
     budget: u64,
+    is_told: bool,
     given_up: Option<Outage>,
 }
 
@@ -63,6 +66,7 @@ impl State {
             pause: FIRST_PAUSE,
             next_probe: None,
             budget: BUDGET,
+            is_told: false,
             given_up: None,
         }
     }
@@ -174,6 +178,19 @@ impl Health {
                 () = tokio::time::sleep_until(until.into()) => {}
             }
         }
+    }
+
+    /// Whether the storage has not answered for so long that it is worth telling; true once until it answers again.
+    pub(crate) fn is_news(&self) -> bool {
+        let Ok(mut state) = self.state.lock() else {
+            return false;
+        };
+        let is_news = !state.is_told
+            && state.is_several
+            && state.in_row >= ROW
+            && state.failing >= self.patience / NEWS;
+        state.is_told |= is_news;
+        is_news
     }
 
     /// An answer was good.

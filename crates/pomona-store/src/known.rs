@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    Attributes, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
+    Attributes, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
     PutPayload, PutResult, Result, UploadPart,
 };
@@ -21,9 +21,12 @@ use crate::written::{Written, meta_of};
 
 /// Larger objects are not written in the background.
 const LATER_BYTES: usize = 8 << 20;
+/// Smaller objects are read whole, whatever part of them is asked for: round trips take longer than their bytes.
+const WHOLE_BYTES: u64 = 8 << 20;
 
 /// A store in which the objects below a root are known, because they were listed once and nobody else writes there.
-/// Questions about what is there are answered without a request, and small objects can be written in the background.
+/// Questions about what is there are answered without a request, small objects are read whole once and kept, and can be
+/// written in the background.
 #[derive(Debug)]
 pub(crate) struct Known {
     inner: Arc<dyn ObjectStore>,
@@ -31,6 +34,8 @@ pub(crate) struct Known {
     objects: Arc<Mutex<BTreeMap<Path, ObjectMeta>>>,
     /// What is on its way.
     pending: Written,
+    /// What was read. The parts of a Parquet file are asked for one after the other, and its table more than once.
+    read: Written,
     tasks: Mutex<Vec<JoinHandle<Result<()>>>>,
 }
 
@@ -47,6 +52,7 @@ impl Known {
             root,
             objects: Arc::new(Mutex::new(objects)),
             pending: Written::default(),
+            read: Written::default(),
             tasks: Mutex::default(),
         }))
     }
@@ -92,21 +98,57 @@ impl Known {
             e_tag: None,
             version: None,
         };
+        self.read.forget(location);
         insert(
             &self.objects,
             meta_of(location, bytes.len() as u64, &nothing),
         );
         self.pending.keep(location, bytes.clone().into(), &nothing);
         let (known, location) = (Arc::clone(self), location.clone());
-        let task = tokio::spawn(async move {
+        self.later(async move {
             let put = known.inner.put(&location, bytes.into()).await;
             known.pending.forget(&location);
             put.map(|_| ())
         });
+        Ok(())
+    }
+
+    /// Does something in the background; [`settle`](Self::settle) waits for it.
+    pub(crate) fn later(&self, work: impl Future<Output = Result<()>> + Send + 'static) {
+        let task = tokio::spawn(work);
         if let Ok(mut tasks) = self.tasks.lock() {
             tasks.push(task);
         }
-        Ok(())
+    }
+
+    /// Reads a small object and keeps it; false where it is another's, large, or asked for with conditions.
+    async fn keep(&self, location: &Path, options: &GetOptions) -> Result<bool> {
+        let is_plain = options.version.is_none()
+            && options.if_match.is_none()
+            && options.if_none_match.is_none()
+            && options.if_modified_since.is_none()
+            && options.if_unmodified_since.is_none();
+        let found = self
+            .find(location)
+            .filter(|meta| is_plain && (1..=WHOLE_BYTES).contains(&meta.size));
+        let Some(meta) = found.filter(|_| self.is_ours(location)) else {
+            return Ok(false);
+        };
+        if self.read.has(location) {
+            return Ok(true);
+        }
+        // Only an answer to a range tells the size of the whole.
+        let all = GetOptions {
+            range: Some(GetRange::Offset(0)),
+            ..GetOptions::default()
+        };
+        let bytes = self.inner.get_opts(location, all).await?.bytes().await?;
+        // Who changed it meanwhile had no right to: it is read as it is.
+        let is_as_known = bytes.len() as u64 == meta.size;
+        if is_as_known {
+            self.read.keep_object(meta, bytes);
+        }
+        Ok(is_as_known)
     }
 
     /// Waits until everything that was to be written later is there.
@@ -150,6 +192,7 @@ impl ObjectStore for Known {
             self.settle().await?;
         }
         let done = self.inner.put_opts(location, payload, options).await?;
+        self.read.forget(location);
         if self.is_ours(location) {
             insert(&self.objects, meta_of(location, size, &done));
         }
@@ -167,6 +210,7 @@ impl ObjectStore for Known {
             location: location.clone(),
             bytes: 0,
             objects: self.is_ours(location).then(|| Arc::clone(&self.objects)),
+            read: self.read.clone(),
         }))
     }
 
@@ -189,14 +233,24 @@ impl ObjectStore for Known {
                 attributes: Attributes::new(),
             });
         }
+        if self.keep(location, &options).await?
+            && let Some(answer) = self.read.get(location, &options)
+        {
+            return answer;
+        }
         self.inner.get_opts(location, options).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        match self.pending.ranges(location, ranges) {
-            Some(answer) => Ok(answer),
-            None => self.inner.get_ranges(location, ranges).await,
+        if let Some(answer) = self.pending.ranges(location, ranges) {
+            return Ok(answer);
         }
+        if self.keep(location, &GetOptions::default()).await?
+            && let Some(answer) = self.read.ranges(location, ranges)
+        {
+            return Ok(answer);
+        }
+        self.inner.get_ranges(location, ranges).await
     }
 
     fn delete_stream(
@@ -208,9 +262,11 @@ impl ObjectStore for Known {
             Arc::clone(&self.objects),
             self.root.clone(),
         );
+        let read = self.read.clone();
         locations
             .and_then(move |location| {
                 let (inner, objects) = (Arc::clone(&inner), Arc::clone(&objects));
+                read.forget(&location);
                 let is_ours = location.prefix_matches(&root);
                 async move {
                     let is_known = objects
@@ -271,6 +327,7 @@ impl ObjectStore for Known {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.settle().await?;
         self.inner.copy_opts(from, to, options).await?;
+        self.read.forget(to);
         if self.is_ours(to) {
             let meta = self.inner.head(to).await?;
             insert(&self.objects, meta);
@@ -286,6 +343,7 @@ struct Upload {
     location: Path,
     bytes: u64,
     objects: Option<Arc<Mutex<BTreeMap<Path, ObjectMeta>>>>,
+    read: Written,
 }
 
 #[async_trait]
@@ -297,6 +355,7 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let done = self.inner.complete().await?;
+        self.read.forget(&self.location);
         if let Some(objects) = &self.objects {
             insert(objects, meta_of(&self.location, self.bytes, &done));
         }

@@ -1,5 +1,6 @@
 //! What lies below a place, in the byte order of paths.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use futures::stream::{BoxStream, StreamExt};
 use futures::{Stream, TryStreamExt};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
-use object_store::{Error, ObjectMeta, ObjectStore, Result};
+use object_store::{Error, ListResult, ObjectMeta, ObjectStore, Result};
 use tokio::sync::mpsc;
 
 /// Folders listed at once.
@@ -16,6 +17,8 @@ const FOLDERS_AT_ONCE: usize = 32;
 const PAGES_AHEAD: usize = 4;
 /// A first page with so many folders means many small ones: one listing of everything is faster then.
 const MANY_FOLDERS: usize = 500;
+/// So few folders do not keep a network busy: the folders in them are listed side by side too.
+const FEW_FOLDERS: usize = 8;
 
 /// Objects in the byte order of their paths, as they are found.
 pub type Listing = BoxStream<'static, Result<ObjectMeta>>;
@@ -37,8 +40,8 @@ type Receiver<T> = mpsc::Receiver<Sent<T>>;
 struct Unfinished;
 
 /// Lists everything below `prefix` in the byte order of the paths. Where the store gives pages in order, the folders of
-/// the first level are listed side by side, and what is found first is given first; else everything is listed, then
-/// sorted. Begin it on a runtime: the listing runs ahead of who reads it.
+/// the first level, or of the first two where the first has few, are listed side by side, and what is found first is
+/// given first; else everything is listed, then sorted. Begin it on a runtime: the listing runs ahead of who reads it.
 ///
 /// Folders' markers are left out: objects of no bytes whose name ends with a slash, or that stand right before others
 /// below them.
@@ -144,24 +147,19 @@ fn is_marker_of(prefix: &str, object: &ObjectMeta) -> bool {
 async fn first_level(pages: &Pages, mut prefix: String, sender: &Sender<Part>) -> Result<()> {
     let mut token = None;
     loop {
-        let options = PaginatedListOptions {
-            delimiter: Some("/".into()),
-            page_token: token.take(),
-            ..PaginatedListOptions::default()
-        };
-        let is_first = options.page_token.is_none();
-        let page = pages.list_paginated(Some(&prefix), options).await?;
-        let (mut objects, folders) = (page.result.objects, page.result.common_prefixes);
-        objects.retain(|object| !is_marker_of(&prefix, object));
-        if is_first && page.page_token.is_none() && objects.is_empty() && folders.len() == 1 {
+        let is_first = token.is_none();
+        let (page, next) = page_of(pages, &prefix, token.take(), Some("/")).await?;
+        let (objects, folders) = (page.objects, page.common_prefixes);
+        if is_first && next.is_none() && objects.is_empty() && folders.len() == 1 {
             prefix = format!("{}/", folders[0]);
             continue;
         }
-        if is_first && page.page_token.is_some() && folders.len() >= MANY_FOLDERS {
+        let is_of_few = is_first && next.is_none() && folders.len() <= FEW_FOLDERS;
+        if is_first && next.is_some() && folders.len() >= MANY_FOLDERS {
             let (all, receiver) = mpsc::channel(PAGES_AHEAD);
             let sent = sender.send(Sent::Item(Part::Folder(receiver))).await;
             if sent.is_ok() {
-                folder(pages, prefix, &all).await;
+                folder(pages, prefix, false, &all).await;
             }
             return Ok(());
         }
@@ -200,29 +198,56 @@ async fn first_level(pages: &Pages, mut prefix: String, sender: &Sender<Part>) -
                 return Ok(());
             }
             let pages = Arc::clone(pages);
-            tokio::spawn(async move { folder(&pages, below, &found).await });
+            tokio::spawn(async move { folder(&pages, below, is_of_few, &found).await });
         }
-        match page.page_token {
+        match next {
             Some(next) => token = Some(next),
             None => return Ok(()),
         }
     }
 }
 
-/// Lists everything below a folder, page by page.
-async fn folder(pages: &Pages, prefix: String, found: &Sender<Page>) {
+/// Lists everything below a folder: page by page, or where it has more than a page, its own folders side by side.
+async fn folder(pages: &Pages, prefix: String, is_one_of_few: bool, found: &Sender<Page>) {
     let mut token = None;
-    loop {
-        let options = PaginatedListOptions {
-            page_token: token.take(),
-            ..PaginatedListOptions::default()
+    if is_one_of_few {
+        // Both at once: a folder of one page is done then, and one of more has lost nothing.
+        let level = {
+            let (pages, prefix) = (Arc::clone(pages), prefix.clone());
+            tokio::spawn(async move { page_of(&pages, &prefix, None, Some("/")).await })
         };
-        let (page, next) = match pages.list_paginated(Some(&prefix), options).await {
-            Ok(page) => {
-                let mut objects = page.result.objects;
-                objects.retain(|object| !is_marker_of(&prefix, object));
-                (Ok(objects), page.page_token)
+        let (objects, next) = match page_of(pages, &prefix, None, None).await {
+            Ok(first) => first,
+            Err(error) => {
+                let _ = found.send(Sent::Item(Err(error))).await;
+                let _ = found.send(Sent::End).await;
+                return;
             }
+        };
+        // Of a folder's marker the slash is missing: it may be last and seem to come earlier.
+        let last = objects
+            .objects
+            .iter()
+            .map(|object| object.location.clone())
+            .max();
+        if found.send(Sent::Item(Ok(objects.objects))).await.is_err() {
+            return;
+        }
+        let Some(next) = next else {
+            let _ = found.send(Sent::End).await;
+            return;
+        };
+        if let (Some(last), Ok(Ok((level, None)))) = (last, level.await)
+            && level.objects.is_empty()
+        {
+            below(pages, level.common_prefixes, &last, found).await;
+            return;
+        }
+        token = Some(next);
+    }
+    loop {
+        let (page, next) = match page_of(pages, &prefix, token.take(), None).await {
+            Ok((page, next)) => (Ok(page.objects), next),
             Err(error) => (Err(error), None),
         };
         if found.send(Sent::Item(page)).await.is_err() {
@@ -235,6 +260,71 @@ async fn folder(pages: &Pages, prefix: String, found: &Sender<Page>) {
         }
         token = next;
     }
+}
+
+/// Lists folders side by side, as far as they hold what comes after `last`.
+async fn below(pages: &Pages, folders: Vec<Path>, last: &Path, found: &Sender<Page>) {
+    let mut left = folders
+        .into_iter()
+        .map(|folder| format!("{folder}/"))
+        .filter(|folder| last.as_ref() < folder.as_str() || last.as_ref().starts_with(folder));
+    let mut running = VecDeque::new();
+    loop {
+        while running.len() < FOLDERS_AT_ONCE
+            && let Some(folder_below) = left.next()
+        {
+            let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
+            let pages = Arc::clone(pages);
+            tokio::spawn(async move {
+                folder_from(&pages, folder_below, &sender).await;
+            });
+            running.push_back(received(receiver));
+        }
+        let Some(mut next) = running.pop_front() else {
+            let _ = found.send(Sent::End).await;
+            return;
+        };
+        while let Some(page) = next.next().await {
+            let page = page
+                .and_then(|page| page)
+                .map(|mut objects: Vec<ObjectMeta>| {
+                    objects.retain(|object| object.location.as_ref() > last.as_ref());
+                    objects
+                });
+            if found.send(Sent::Item(page)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A task of its own type: the folders of a folder are listed page by page.
+fn folder_from<'a>(
+    pages: &'a Pages,
+    prefix: String,
+    found: &'a Sender<Page>,
+) -> futures::future::BoxFuture<'a, ()> {
+    Box::pin(folder(pages, prefix, false, found))
+}
+
+/// One page of what lies below a folder, without the folder's marker, and the token of the next one.
+async fn page_of(
+    pages: &Pages,
+    prefix: &str,
+    token: Option<String>,
+    delimiter: Option<&'static str>,
+) -> Result<(ListResult, Option<String>)> {
+    let options = PaginatedListOptions {
+        delimiter: delimiter.map(Into::into),
+        page_token: token,
+        ..PaginatedListOptions::default()
+    };
+    let page = pages.list_paginated(Some(prefix), options).await?;
+    let mut result = page.result;
+    result
+        .objects
+        .retain(|object| !is_marker_of(prefix, object));
+    Ok((result, page.page_token))
 }
 
 /// Leaves out folders' markers, and refuses an order that is not the one promised.

@@ -509,6 +509,7 @@ mod tests {
             "run".into(),
             Arc::new(remote),
             tokio::runtime::Handle::current(),
+            Arc::default(),
         )
     }
 

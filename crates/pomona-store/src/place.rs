@@ -22,6 +22,7 @@ use crate::known::Known;
 use crate::listing::{self, Listing};
 use crate::local::{Staging, delete_if_there};
 use crate::remote::Remote;
+use crate::stores::StoreSettings;
 use crate::writer::{PART_BYTES, PlaceWriter};
 
 /// Who wrote an object that must be new.
@@ -41,9 +42,10 @@ pub struct Place {
     store: Arc<dyn ObjectStore>,
     remote: Option<Arc<Remote>>,
     meta: Option<Arc<ObjectMeta>>,
-    known: Option<Arc<Known>>,
+    pub(crate) known: Option<Arc<Known>>,
     /// Where requests run.
     network: Option<Handle>,
+    settings: Option<Arc<StoreSettings>>,
 }
 
 impl fmt::Debug for Place {
@@ -68,7 +70,13 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    pub(crate) fn remote(url: String, path: Path, remote: Arc<Remote>, network: Handle) -> Self {
+    pub(crate) fn remote(
+        url: String,
+        path: Path,
+        remote: Arc<Remote>,
+        network: Handle,
+        settings: Arc<StoreSettings>,
+    ) -> Self {
         let shown = if path.as_ref().is_empty() {
             url.clone()
         } else {
@@ -84,6 +92,7 @@ impl Place {
             meta: None,
             known: None,
             network: Some(network),
+            settings: Some(settings),
         }
     }
 
@@ -103,6 +112,7 @@ impl Place {
             meta: None,
             known: None,
             network: None,
+            settings: None,
         }
     }
 
@@ -148,6 +158,14 @@ impl Place {
     #[must_use]
     pub fn store_url(&self) -> &str {
         &self.url
+    }
+
+    /// What it was opened with; the defaults on this machine.
+    #[must_use]
+    pub fn settings(&self) -> StoreSettings {
+        self.settings
+            .as_deref()
+            .map_or_else(StoreSettings::default, Clone::clone)
     }
 
     /// A store whose root is this place.
@@ -248,44 +266,6 @@ impl Place {
         place.store = Arc::clone(&known) as _;
         place.known = Some(known);
         Ok(place)
-    }
-
-    /// Writes the file; in a [`known`](Self::known) place in the background: [`settle`](Self::settle) waits for it.
-    ///
-    /// # Errors
-    /// [`StoreError::Object`].
-    pub async fn write_later(&self, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
-        if self.is_known() {
-            self.put_later(bytes.into()).await
-        } else {
-            self.write(bytes).await
-        }
-    }
-
-    pub(crate) fn is_known(&self) -> bool {
-        self.known.is_some()
-    }
-
-    /// In a known place, writes the file in the background.
-    pub(crate) async fn put_later(&self, bytes: Bytes) -> Result<(), StoreError> {
-        match &self.known {
-            Some(known) => known
-                .put_later(&self.path, bytes)
-                .await
-                .map_err(|error| self.failed(error)),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until everything that was to be written later is there.
-    ///
-    /// # Errors
-    /// [`StoreError::Object`].
-    pub async fn settle(&self) -> Result<(), StoreError> {
-        match &self.known {
-            Some(known) => known.settle().await.map_err(|error| self.failed(error)),
-            None => Ok(()),
-        }
     }
 
     pub(crate) fn io(&self, source: io::Error) -> StoreError {

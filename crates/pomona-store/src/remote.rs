@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::profile::{Profile, ProfileCredentials};
 use crate::region::{self, AllowedRegions};
-use crate::service::{Clients, Connector};
+use crate::service::{Clients, Connector, Listener};
 use crate::stores::{Encryption, StoreSettings};
 use crate::traffic::Traffic;
 
@@ -41,6 +41,7 @@ pub(crate) struct Opening<'a> {
     pub(crate) patience: Duration,
     pub(crate) network: Handle,
     pub(crate) clients: Clients,
+    pub(crate) listener: Listener,
 }
 
 /// An opened bucket, container or host.
@@ -120,6 +121,8 @@ pub(crate) async fn open(
         Arc::clone(&traffic),
         opening.patience,
         opening.clients.clone(),
+        &place,
+        opening.listener.clone(),
     );
     let allowed = opening.allowed;
     match scheme {

@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{Outage, element};
 use crate::health::Health;
+use crate::hedge::Hedge;
 use crate::limit::Limit;
 use crate::traffic::Traffic;
 
@@ -88,15 +89,31 @@ struct Shared {
     limit: Arc<Limit>,
     traffic: Arc<Traffic>,
     health: Health,
+    hedge: Hedge,
+    place: String,
+    patience: Duration,
+    listener: Listener,
+}
+
+/// Who is told, in a sentence, that a storage does not answer while it is still tried.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(pub(crate) Option<Arc<dyn Fn(String) + Send + Sync>>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Listener").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Connector {
-    /// `patience` is how long the other side may fail altogether.
+    /// `patience` is how long the other side, `place`, may fail altogether.
     pub(crate) fn new(
         runtime: Handle,
         traffic: Arc<Traffic>,
         patience: Duration,
         clients: Clients,
+        place: &str,
+        listener: Listener,
     ) -> Self {
         Self {
             clients,
@@ -105,6 +122,10 @@ impl Connector {
                 limit: Limit::new(Arc::clone(&traffic)),
                 traffic,
                 health: Health::new(patience),
+                hedge: Hedge::default(),
+                place: place.to_owned(),
+                patience,
+                listener,
             }),
         }
     }
@@ -194,7 +215,8 @@ impl Shared {
         let sent_bytes = request.body().content_length() as u64;
         let patience = ANSWER + Duration::from_secs(sent_bytes / SLOWEST_BYTES_PER_SEC);
         let flight = self.traffic.began(sent_bytes);
-        let answered = tokio::time::timeout(patience, client.execute(request)).await;
+        let answer = self.hedge.execute(client, request, &self.traffic);
+        let answered = tokio::time::timeout(patience, answer).await;
         let answered = match answered {
             Ok(Ok(response)) => whole(response, is_head, &self.traffic).await,
             Ok(Err(error)) => Err(error),
@@ -234,7 +256,18 @@ impl Shared {
         answered: Result<HttpResponse, HttpError>,
     ) -> Result<HttpResponse, HttpError> {
         let failed = self.traffic.failed(is_throttled);
-        match self.health.failed(object, is_throttled, last, failed) {
+        let given_up = self.health.failed(object, is_throttled, last, failed);
+        if let Listener(Some(listener)) = &self.listener
+            && given_up.is_none()
+            && self.health.is_news()
+        {
+            listener(format!(
+                "{} does not answer ({last}); it is tried again for up to {} seconds",
+                self.place,
+                self.patience.as_secs()
+            ));
+        }
+        match given_up {
             Some(outage) => Err(HttpError::new(HttpErrorKind::Unknown, outage)),
             None => answered,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
@@ -17,11 +18,11 @@ use crate::local::{LocalStore, Staging};
 use crate::place::Place;
 use crate::region::AllowedRegions;
 use crate::remote::{self, Opening, Remote};
-use crate::service::Clients;
+use crate::service::{Clients, Listener};
 use crate::traffic::TrafficReading;
 
 /// What all places are opened with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoreSettings {
     /// Patterns of the regions in which data may lie; none allow all.
     pub allowed_regions: Vec<String>,
@@ -30,7 +31,7 @@ pub struct StoreSettings {
 }
 
 /// How S3 encrypts what is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Encryption {
     /// As the bucket, or the environment (`AWS_SERVER_SIDE_ENCRYPTION`), says.
@@ -47,12 +48,13 @@ pub enum Encryption {
 
 /// Opens places. Places of one bucket share their connections, their limits and their counts.
 pub struct Stores {
-    settings: StoreSettings,
+    settings: Arc<StoreSettings>,
     allowed: AllowedRegions,
     environment: Environment,
     patience: Duration,
     network: Handle,
     clients: Clients,
+    listener: Listener,
     opened: Mutex<HashMap<String, Arc<Remote>>>,
 }
 
@@ -93,11 +95,12 @@ impl Stores {
     ) -> Result<Self, StoreError> {
         Ok(Self {
             allowed: AllowedRegions::new(&settings.allowed_regions)?,
-            settings,
+            settings: Arc::new(settings),
             environment,
             patience: PATIENCE,
             network,
             clients: Clients::default(),
+            listener: Listener::default(),
             opened: Mutex::default(),
         })
     }
@@ -107,6 +110,16 @@ impl Stores {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, with somebody who is told, in a sentence, when a storage has not answered for some seconds and is still
+    /// tried: once each time that it falls silent.
+    #[must_use]
+    pub fn telling(self, listener: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self {
+            listener: Listener(Some(Arc::new(listener))),
+            ..self
+        }
     }
 
     /// The place at a path or URL, a folder or a file, there or not. Where only some regions are allowed, that of a
@@ -130,6 +143,7 @@ impl Stores {
                             patience: self.patience,
                             network: self.network.clone(),
                             clients: self.clients.clone(),
+                            listener: self.listener.clone(),
                         };
                         let remote = remote::open(scheme, &root, opening).await?;
                         let remote = Arc::new(remote);
@@ -137,7 +151,13 @@ impl Stores {
                         remote
                     }
                 };
-                Ok(Place::remote(url, path, remote, self.network.clone()))
+                Ok(Place::remote(
+                    url,
+                    path,
+                    remote,
+                    self.network.clone(),
+                    Arc::clone(&self.settings),
+                ))
             }
         }
     }

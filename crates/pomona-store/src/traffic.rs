@@ -33,7 +33,8 @@ pub struct LimitAt {
 pub struct TrafficReading {
     /// Requests sent, those included that were sent again.
     pub requests: u64,
-    /// Requests that failed in a way that may pass, and were sent again where the budget allowed it.
+    /// Requests that failed in a way that may pass, and were sent again where the budget allowed it; also those that
+    /// stayed silent while a copy of them was answered.
     pub failed: u64,
     /// Of those, the ones that the other side refused because there were too many (503, 429).
     pub throttled: u64,

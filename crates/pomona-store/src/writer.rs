@@ -105,6 +105,28 @@ impl PlaceWriter {
         }
     }
 
+    /// As [`finish`](Self::finish); in a [`known`](Place::known) place a large one is finished in the background too:
+    /// [`Place::settle`] waits for it and tells what went wrong.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn finish_later(self) -> Result<(), StoreError> {
+        if self.upload.is_none() || self.has_failed {
+            return self.finish().await;
+        }
+        let place = self.place.clone();
+        let mut writer = self;
+        let finished = async move {
+            let done = writer.finished().await;
+            match &done {
+                Ok(()) => drop(writer.upload.take()),
+                Err(_) => writer.take_back().await,
+            }
+            done
+        };
+        place.later(finished).await
+    }
+
     async fn finished(&mut self) -> Result<(), Error> {
         if self.has_failed {
             return Err(Error::Generic {

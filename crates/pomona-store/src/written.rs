@@ -1,4 +1,4 @@
-//! What was just written is still here.
+//! What was just written, or read, is still here.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -20,7 +20,7 @@ const KEPT_BYTES: u64 = 64 << 20;
 const LARGEST_BYTES: u64 = 16 << 20;
 
 /// The objects that this process wrote last: what one step writes the next one reads. The newest are kept, up to 64 MB.
-/// A place is worked on by one process at a time, so they are what lies there.
+/// A place is worked on by one process at a time, so they are what lies there, as are those that it read there.
 #[derive(Clone, Default)]
 pub(crate) struct Written {
     kept: Arc<Mutex<Kept>>,
@@ -51,18 +51,21 @@ impl Kept {
 impl Written {
     pub(crate) fn keep(&self, location: &Path, payload: PutPayload, put: &PutResult) {
         let size = payload.content_length() as u64;
-        if size > LARGEST_BYTES {
-            return;
+        if size <= LARGEST_BYTES {
+            self.keep_object(meta_of(location, size, put), payload.into());
         }
-        let bytes: Bytes = payload.into();
-        let meta = meta_of(location, size, put);
+    }
+
+    /// Keeps an object that was read.
+    pub(crate) fn keep_object(&self, meta: ObjectMeta, bytes: Bytes) {
         let Ok(mut kept) = self.kept.lock() else {
             return;
         };
-        kept.remove(location);
-        kept.bytes += size;
+        let location = meta.location.clone();
+        kept.remove(&location);
+        kept.bytes += bytes.len() as u64;
         kept.order.push_back(location.clone());
-        kept.objects.insert(location.clone(), (meta, bytes));
+        kept.objects.insert(location, (meta, bytes));
         while kept.bytes > KEPT_BYTES
             && let Some(oldest) = kept.order.front().cloned()
         {

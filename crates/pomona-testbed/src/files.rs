@@ -141,10 +141,6 @@ impl Files {
         &self.root
     }
 
-    pub(crate) fn staging(&self) -> &Path {
-        &self.staging
-    }
-
     /// Walks all buckets that hold something, forgetting what was known of keys.
     pub(crate) fn refresh(&self) -> io::Result<()> {
         let mut buckets = self.lock();
@@ -242,13 +238,12 @@ impl Files {
     pub(crate) fn stage(&self) -> S3Result<Staged> {
         let number = self.staged.fetch_add(1, Relaxed);
         let path = self.staging.join(format!("object-{number}"));
-        let file = File::create_new(&path).map_err(io_error)?;
-        Ok(Staged { file, path })
-    }
-
-    /// Takes over a file that lies below the staging folder.
-    pub(crate) fn adopt(&self, path: PathBuf) -> S3Result<Staged> {
-        let file = File::options().write(true).open(&path).map_err(io_error)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(io_error)?;
         Ok(Staged { file, path })
     }
 

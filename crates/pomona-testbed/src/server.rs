@@ -119,7 +119,7 @@ impl Builder {
         let shown = self.root.display().to_string();
         let open = || -> io::Result<_> {
             let files = Arc::new(Files::open(&self.root)?);
-            let uploads = Arc::new(Uploads::new(&files)?);
+            let uploads = Arc::new(Uploads::default());
             let buckets = FileSystem::new(files.root())
                 .map_err(|_| io::Error::other("temporary files in it cannot be removed"))?;
             Ok((files, uploads, buckets))

@@ -378,11 +378,11 @@ impl S3 for Storage {
         req: S3Request<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
         self.files.check_bucket(&req.input.bucket)?;
-        self.uploads.create(req).await
+        Ok(self.uploads.create(req))
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
-        self.uploads.add_part(req).await
+        self.uploads.add_part(&self.files, req).await
     }
 
     async fn upload_part_copy(
@@ -415,7 +415,7 @@ impl S3 for Storage {
             upload_id: input.upload_id,
             ..Default::default()
         });
-        let stored = self.uploads.add_part(part).await?.output;
+        let stored = self.uploads.add_part(&self.files, part).await?.output;
         answer(UploadPartCopyOutput {
             copy_part_result: Some(CopyPartResult {
                 e_tag: stored.e_tag,
@@ -437,7 +437,7 @@ impl S3 for Storage {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> Answer<AbortMultipartUploadOutput> {
-        self.uploads.abort(req).await
+        self.uploads.abort(req)
     }
 }
 

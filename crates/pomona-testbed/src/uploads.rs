@@ -1,39 +1,44 @@
-//! Uploads in parts: `s3s-fs` keeps the parts and joins them, this module decides when an object comes of it.
+//! Uploads in parts: files below the staging folder, joined when the upload is complete.
 //!
-//! The parts are joined below the staging folder and the result is renamed into its bucket, so that the conditions of
-//! a request hold at the moment when the object appears.
+//! The first part becomes the object: the others are added to it and it is renamed into its bucket, so that the
+//! conditions of a request hold at the moment when the object appears.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures::StreamExt as _;
 use s3s::dto::*;
-use s3s::{S3 as _, S3Request, S3Response, S3Result, s3_error};
-use s3s_fs::FileSystem;
+use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::files::{Attributes, Conditions, Files};
+use crate::files::{Attributes, Conditions, Files, Staged, io_error};
 
-/// Where `s3s-fs` joins parts, as it sees it. One object at a time lies there.
-const BUCKET: &str = "joined";
-const KEY: &str = "object";
+/// Parts but the last are at least so large, as in S3.
+const LEAST_PART_BYTES: u64 = 5 << 20;
 
+#[derive(Default)]
 pub(crate) struct Uploads {
-    parts: FileSystem,
-    joined: PathBuf,
     open: Mutex<HashMap<String, Upload>>,
     /// What came of finished uploads: a client that lost the answer asks again.
     finished: Mutex<HashMap<String, Finished>>,
     /// Held while parts are joined.
     joining: tokio::sync::Mutex<()>,
+    /// So that no two uploads, and no two parts, have the same name.
+    named: AtomicU64,
 }
 
 struct Upload {
     bucket: String,
     key: String,
     attributes: Attributes,
-    /// The etag of each part.
-    parts: BTreeMap<i32, Option<ETag>>,
+    parts: BTreeMap<i32, Part>,
+}
+
+struct Part {
+    staged: Staged,
+    size: u64,
+    etag: ETag,
 }
 
 #[derive(Clone)]
@@ -44,17 +49,10 @@ struct Finished {
 }
 
 impl Uploads {
-    pub(crate) fn new(files: &Files) -> io::Result<Self> {
-        let staging = files.staging();
-        std::fs::create_dir_all(staging.join(BUCKET))?;
-        Ok(Self {
-            parts: FileSystem::new(staging)
-                .map_err(|_| io::Error::other("temporary files in it cannot be removed"))?,
-            joined: staging.join(BUCKET).join(KEY),
-            open: Mutex::default(),
-            finished: Mutex::default(),
-            joining: tokio::sync::Mutex::default(),
-        })
+    /// A name that none had before, also not from a server that was here earlier.
+    fn name(&self, of: &str) -> String {
+        let number = self.named.fetch_add(1, Relaxed);
+        format!("{of}-{number}-{:016x}", rand::random::<u64>())
     }
 
     /// Bucket and key of each upload that was neither finished nor aborted.
@@ -67,83 +65,117 @@ impl Uploads {
         unfinished
     }
 
-    pub(crate) async fn create(
+    pub(crate) fn create(
         &self,
-        mut req: S3Request<CreateMultipartUploadInput>,
-    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        let input = &mut req.input;
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Response<CreateMultipartUploadOutput> {
+        let input = req.input;
+        let id = self.name("upload");
         let upload = Upload {
-            bucket: std::mem::replace(&mut input.bucket, BUCKET.to_owned()),
-            key: std::mem::replace(&mut input.key, KEY.to_owned()),
+            bucket: input.bucket,
+            key: input.key,
             attributes: Attributes {
-                cache_control: input.cache_control.take(),
-                content_disposition: input.content_disposition.take(),
-                content_encoding: input.content_encoding.take(),
-                content_language: input.content_language.take(),
-                content_type: input.content_type.take(),
-                metadata: input.metadata.take(),
-                server_side_encryption: input.server_side_encryption.take(),
-                kms_key_id: input.ssekms_key_id.take(),
+                cache_control: input.cache_control,
+                content_disposition: input.content_disposition,
+                content_encoding: input.content_encoding,
+                content_language: input.content_language,
+                content_type: input.content_type,
+                metadata: input.metadata,
+                server_side_encryption: input.server_side_encryption,
+                kms_key_id: input.ssekms_key_id,
             },
             parts: BTreeMap::new(),
         };
-        let mut response = self.parts.create_multipart_upload(req).await?;
-        let output = &mut response.output;
-        output.bucket = Some(upload.bucket.clone());
-        output.key = Some(upload.key.clone());
-        output.server_side_encryption = upload.attributes.server_side_encryption.clone();
-        if let Some(id) = &output.upload_id {
-            lock(&self.open).insert(id.clone(), upload);
-        }
-        Ok(response)
+        let output = CreateMultipartUploadOutput {
+            bucket: Some(upload.bucket.clone()),
+            key: Some(upload.key.clone()),
+            upload_id: Some(id.clone()),
+            server_side_encryption: upload.attributes.server_side_encryption.clone(),
+            ..Default::default()
+        };
+        lock(&self.open).insert(id, upload);
+        S3Response::new(output)
     }
 
     pub(crate) async fn add_part(
         &self,
+        files: &Files,
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        let input = &req.input;
-        let (id, number) = (input.upload_id.clone(), input.part_number);
+        let input = req.input;
+        let (id, number) = (input.upload_id, input.part_number);
         self.check_open(&id, &input.bucket, &input.key)?;
-        let response = self.parts.upload_part(req).await?;
-        if let Some(upload) = lock(&self.open).get_mut(&id) {
-            upload.parts.insert(number, response.output.e_tag.clone());
+        if !(1..=10_000).contains(&number) {
+            return Err(s3_error!(
+                InvalidArgument,
+                "Part number must be an integer between 1 and 10000, inclusive"
+            ));
         }
-        Ok(response)
+        let mut staged = files.stage()?;
+        let mut size = 0;
+        let mut body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes.map_err(|error| {
+                s3_error!(
+                    IncompleteBody,
+                    "The body of the request ended early: {error}"
+                )
+            })?;
+            size += bytes.len() as u64;
+            staged.file.write_all(&bytes).map_err(io_error)?;
+        }
+        let etag = ETag::Strong(self.name("part"));
+        let part = Part {
+            staged,
+            size,
+            etag: etag.clone(),
+        };
+        match lock(&self.open).get_mut(&id) {
+            Some(upload) => drop(upload.parts.insert(number, part)),
+            None => return Err(no_such_upload()),
+        }
+        Ok(S3Response::new(UploadPartOutput {
+            e_tag: Some(etag),
+            ..Default::default()
+        }))
     }
 
     pub(crate) async fn complete(
         &self,
         files: &Files,
-        mut req: S3Request<CompleteMultipartUploadInput>,
+        req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let _joining = self.joining.lock().await;
-        let input = &mut req.input;
-        let id = input.upload_id.clone();
-        let (bucket, key) = (input.bucket.clone(), input.key.clone());
+        let input = req.input;
+        let id = input.upload_id;
+        let (bucket, key) = (input.bucket, input.key);
         if let Some(finished) = lock(&self.finished).get(&id).cloned()
             && (&finished.bucket, &finished.key) == (&bucket, &key)
         {
             return Ok(completed(finished));
         }
         self.check_open(&id, &bucket, &key)?;
-        self.check_parts(&id, input.multipart_upload.as_ref())?;
+        let named = self.check_parts(&id, input.multipart_upload.as_ref())?;
         let conditions = Conditions {
-            if_match: input.if_match.take(),
-            if_none_match: input.if_none_match.take(),
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
         };
         // An upload whose conditions fail stays open, as in S3.
         files.check(&bucket, &key, &conditions)?;
 
-        input.bucket = BUCKET.to_owned();
-        input.key = KEY.to_owned();
-        // Whether the parts can be joined or not, `s3s-fs` has ended the upload by then.
-        let joined = self.parts.complete_multipart_upload(req).await;
-        let Some(upload) = lock(&self.open).remove(&id) else {
+        // Whether the parts can be joined or not, the upload has ended by then.
+        let Some(mut upload) = lock(&self.open).remove(&id) else {
             return Err(no_such_upload());
         };
-        joined?;
-        let staged = files.adopt(self.joined.clone())?;
+        let parts: Vec<Part> = named
+            .iter()
+            .filter_map(|number| upload.parts.remove(number))
+            .collect();
+        let staged = tokio::task::spawn_blocking(move || join(parts))
+            .await
+            .map_err(|error| io_error(io::Error::other(error)))?
+            .map_err(io_error)?;
+        let staged = staged.ok_or_else(no_such_upload)?;
         let stat = files.commit(&staged, &bucket, &key, &conditions, upload.attributes)?;
         let finished = Finished {
             bucket,
@@ -154,16 +186,15 @@ impl Uploads {
         Ok(completed(finished))
     }
 
-    pub(crate) async fn abort(
+    pub(crate) fn abort(
         &self,
-        mut req: S3Request<AbortMultipartUploadInput>,
+        req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        let input = &mut req.input;
+        let input = &req.input;
         self.check_open(&input.upload_id, &input.bucket, &input.key)?;
+        // Its files go with it.
         lock(&self.open).remove(&input.upload_id);
-        input.bucket = BUCKET.to_owned();
-        input.key = KEY.to_owned();
-        self.parts.abort_multipart_upload(req).await
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
     fn check_open(&self, id: &str, bucket: &str, key: &str) -> S3Result<()> {
@@ -173,8 +204,12 @@ impl Uploads {
         }
     }
 
-    /// The parts named must be those that were stored.
-    fn check_parts(&self, id: &str, named: Option<&CompletedMultipartUpload>) -> S3Result<()> {
+    /// The parts named must be those that were stored; gives their numbers.
+    fn check_parts(
+        &self,
+        id: &str,
+        named: Option<&CompletedMultipartUpload>,
+    ) -> S3Result<Vec<i32>> {
         let named = named
             .and_then(|upload| upload.parts.as_deref())
             .unwrap_or_default();
@@ -183,7 +218,7 @@ impl Uploads {
             .get(id)
             .map(|upload| &upload.parts)
             .ok_or_else(no_such_upload)?;
-        let mut last = 0;
+        let (mut last, mut numbers, mut sizes) = (0, Vec::new(), Vec::new());
         for part in named {
             let number = part.part_number.unwrap_or(0);
             if number <= last {
@@ -193,12 +228,17 @@ impl Uploads {
                 ));
             }
             last = number;
-            if part.e_tag.is_none() || stored.get(&number) != Some(&part.e_tag) {
+            let found = stored
+                .get(&number)
+                .filter(|stored| part.e_tag.as_ref() == Some(&stored.etag));
+            let Some(found) = found else {
                 return Err(s3_error!(
                     InvalidPart,
                     "One or more of the specified parts could not be found."
                 ));
-            }
+            };
+            numbers.push(number);
+            sizes.push(found.size);
         }
         if named.is_empty() {
             return Err(s3_error!(
@@ -206,8 +246,29 @@ impl Uploads {
                 "You must specify at least one part"
             ));
         }
-        Ok(())
+        sizes.pop();
+        if sizes.iter().any(|size| *size < LEAST_PART_BYTES) {
+            return Err(s3_error!(
+                EntityTooSmall,
+                "Your proposed upload is smaller than the minimum allowed object size."
+            ));
+        }
+        Ok(numbers)
     }
+}
+
+/// Adds the other parts to the first one.
+fn join(parts: Vec<Part>) -> io::Result<Option<Staged>> {
+    let mut parts = parts.into_iter().map(|part| part.staged);
+    let Some(mut whole) = parts.next() else {
+        return Ok(None);
+    };
+    whole.file.seek(SeekFrom::End(0))?;
+    for mut part in parts {
+        part.file.seek(SeekFrom::Start(0))?;
+        io::copy(&mut part.file, &mut whole.file)?;
+    }
+    Ok(Some(whole))
 }
 
 fn completed(finished: Finished) -> S3Response<CompleteMultipartUploadOutput> {

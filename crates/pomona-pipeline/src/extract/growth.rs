@@ -81,6 +81,7 @@ impl Growth {
             return Ok(folder.place().settle().await?);
         }
         self.is_begun = true;
+        folder.fetch_ahead().await?;
         folder.unfinish().await?;
         self.started.generation = self.generation.number;
         self.started.first_shard = self.first_shard;

@@ -24,7 +24,7 @@ use crate::error::PipelineError;
 use crate::events::{Event, Observer, Progress};
 use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
 use crate::folder::RunFolder;
-use crate::query;
+use crate::ledger::LedgerSummary;
 use crate::run::Context;
 use crate::started::{Generation, Started};
 
@@ -236,7 +236,7 @@ pub(crate) async fn extract(
     work: &Work<'_>,
     started_with: Started,
     images: ImageListing,
-) -> Result<Extracted, PipelineError> {
+) -> Result<(Extracted, LedgerSummary), PipelineError> {
     let Work {
         source,
         extractor,
@@ -314,10 +314,11 @@ pub(crate) async fn extract(
     let listing_seconds = found.seconds;
     report_progress(context, extractor, &before, &listed, started);
     let growth = found.finish(context, folder).await?;
+    let ledger = LedgerSummary::read(folder).await?;
     let seconds = started.elapsed().as_secs_f64();
     let reading = reading(context, extractor);
     let extracted = Extracted {
-        counts: query::counts_by_status(context, folder).await?,
+        counts: ledger.counts.clone(),
         seconds,
         listing_seconds,
         done_before: listed.done_before.load(Ordering::Relaxed),
@@ -333,7 +334,7 @@ pub(crate) async fn extract(
         seconds,
         items: extracted.total(),
     });
-    Ok(extracted)
+    Ok((extracted, ledger))
 }
 
 /// What was done so far, wherever it was.

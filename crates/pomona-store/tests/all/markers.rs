@@ -180,3 +180,50 @@ async fn another_order_is_refused() {
     let told = pomona_store::reason(&found.unwrap_err());
     assert!(told.contains("`a.jpg` after `b.jpg`"), "{told}");
 }
+
+#[tokio::test]
+async fn trees_of_any_shape_are_listed_in_order() {
+    // Names that sort around the slash, some of them folders' markers.
+    const NAMES: [&str; 8] = ["a", "a-", "a.b", "a b", "b", "b0", "c", "ä"];
+    let mut state = 7_u64;
+    let mut drawn = move |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    };
+    for round in 0..60 {
+        let mut keys: Vec<String> = Vec::new();
+        for _ in 0..drawn(200) {
+            let mut key = "p".to_owned();
+            for _ in 0..=drawn(4) {
+                key = format!("{key}/{}", NAMES[drawn(NAMES.len().min(2 + round / 6))]);
+            }
+            keys.push(if drawn(6) == 0 {
+                key + "/"
+            } else {
+                key + ".jpg"
+            });
+        }
+        // The marker of a folder without anything in it is an empty object.
+        let has_below = |marker: &str| {
+            let mut photos = keys.iter().filter(|key| !key.ends_with('/'));
+            photos.any(|key| key.starts_with(marker))
+        };
+        let keys: Vec<&str> = keys
+            .iter()
+            .map(String::as_str)
+            .filter(|key| !key.ends_with('/') || has_below(key))
+            .collect();
+        let mut photos: Vec<&str> = keys
+            .iter()
+            .copied()
+            .filter(|key| !key.ends_with('/'))
+            .collect();
+        photos.sort_unstable();
+        photos.dedup();
+        for page in [2, 9, 30, 1000] {
+            assert_eq!(listed(&keys, page, "p").await, photos, "{page} of {keys:?}");
+        }
+    }
+}

@@ -130,3 +130,49 @@ async fn one_object_that_always_fails_stops_nobody() {
     let others: Vec<String> = names.into_iter().filter(|name| name != "7.jpg").collect();
     assert_eq!(read_all(&photos, &others).await.unwrap(), 49);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_lost_costs_little_where_it_may_be_sent_twice() {
+    let hang = Duration::from_secs(20);
+    let bench = bench();
+    let names = names(60);
+    bench.fill(names.iter().map(String::as_str), b"plum");
+    let photos = bench.place("").await;
+    bench
+        .server
+        .rules()
+        .set_faults(Faults::of(&[FaultKind::Timeout], 0.1).hang(hang));
+    let began = Instant::now();
+    // One after the other, as steps ask for what they need.
+    for name in &names {
+        assert_eq!(photos.join(name).read().await.unwrap(), "plum");
+    }
+    photos.files().await.unwrap();
+    let took = began.elapsed();
+    let lost = bench.server.counters().faults_of(FaultKind::Timeout);
+    assert!(lost >= 2, "{lost} lost");
+    assert!(took < hang, "{took:?} for {lost} lost requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storage_that_does_not_answer_is_told_of_once() {
+    let bench = bench();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = std::sync::Arc::clone(&told);
+    let stores = bench
+        .stores()
+        .with_patience(Duration::from_secs(4))
+        .telling(move |text| listener.lock().unwrap().push(text));
+    let photos = place(&stores, "").await.unwrap();
+    drop(bench);
+    photos.files().await.unwrap_err();
+    let told = told.lock().unwrap().clone();
+    let [text] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(
+        text.starts_with("s3://photos does not answer (Connection refused"),
+        "{text}"
+    );
+    assert!(text.ends_with("tried again for up to 4 seconds"), "{text}");
+}

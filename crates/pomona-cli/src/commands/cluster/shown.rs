@@ -73,7 +73,11 @@ fn cost(job: &JobSummary) -> Option<String> {
     let cost = job.cost.as_ref()?;
     // Cents matter once there are some.
     let digits = if cost.amount < 1.0 { 4 } else { 2 };
-    Some(format!("{:.digits$} {}", cost.amount, plain(&cost.currency)))
+    Some(format!(
+        "{:.digits$} {}",
+        cost.amount,
+        plain(&cost.currency)
+    ))
 }
 
 fn name(job: &JobSummary) -> String {

@@ -1,4 +1,4 @@
-//! An executor, as far as a scheduler must remember it.
+//! What is kept of an executor.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::TaskKey;
 use crate::summary::ExecutorSummary;
 
+/// An executor that was seen.
 #[derive(Debug)]
 pub(super) struct Executor {
     pub(super) host: Arc<str>,

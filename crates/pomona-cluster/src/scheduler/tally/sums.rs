@@ -1,4 +1,4 @@
-//! Sums of what operators count.
+//! What operators counted, added up.
 
 use std::collections::BTreeMap;
 
