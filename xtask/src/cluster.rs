@@ -1,9 +1,9 @@
 //! A scheduler and executors, as processes of this machine.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A process that is killed when it is let go of.
 pub(crate) struct Process {
     child: Child,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Drop for Process {
@@ -38,23 +39,64 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().context("it has a standard error")?;
-        let process = Self { child };
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let process = Self {
+            child,
+            said: Arc::clone(&said),
+        };
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 // Later lines are read so that the process never waits for a reader.
+                said.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line.clone());
                 let _ = sender.send(line);
             }
         });
         let until = Instant::now() + PATIENCE;
-        let mut said = Vec::new();
         while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
             if is_ready(&line) {
                 return Ok((process, line));
             }
-            said.push(line);
         }
-        bail!("{command:?} did not become ready:\n{}", said.join("\n"))
+        bail!(
+            "{command:?} did not become ready:\n{}",
+            process.said().join("\n")
+        )
+    }
+
+    /// What it said on its standard error so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits for its end; gives its exit status, or none where it was killed or goes on.
+    pub(crate) fn end(&mut self, patience: Duration) -> Result<Option<i32>> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            if Instant::now() > until {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            bail!("there is no process to send {name} to")
+        }
     }
 }
 
@@ -128,4 +170,25 @@ impl Cluster {
     pub(crate) fn flag(&self) -> [String; 2] {
         ["--cluster".to_owned(), format!("df://{}", self.address)]
     }
+}
+
+/// All files below a folder.
+pub(crate) fn files(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&next) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
