@@ -18,6 +18,7 @@ use crate::folder::RunFolder;
 use crate::model::ModelFile;
 use crate::query::{counts_by_status, table, texts};
 use crate::record::RunRecord;
+use crate::report_cluster;
 use crate::report_growth;
 use crate::report_words;
 use crate::run::Context;
@@ -111,6 +112,7 @@ async fn collect(
     }
     let growth = report_growth::growth(&record.generations);
     let storage = report_growth::storage(&record.traffic);
+    let cluster = record.cluster.as_ref().map(report_cluster::cluster);
     Ok(ReportData {
         title: name.unwrap_or_else(|| "Run".to_owned()),
         source: record.source,
@@ -143,6 +145,7 @@ async fn collect(
         quality: None,
         growth,
         storage,
+        cluster,
     })
 }
 
