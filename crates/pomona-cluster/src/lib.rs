@@ -10,6 +10,7 @@ mod error;
 mod executor;
 mod page;
 mod plans;
+mod reading;
 mod runner;
 mod scheduler;
 mod serve;

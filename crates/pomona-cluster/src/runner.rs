@@ -27,7 +27,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
-use pomona_engine::{EngineError, ExtractReading, Runner};
+use pomona_engine::{ClusterReading, EngineError, ExtractReading, Runner};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -35,6 +35,8 @@ use tonic::{Code, Request, Status};
 
 use crate::client::SchedulerClient;
 use crate::error::{ClusterError, VersionInfo};
+use crate::reading::{executors_of, job_of, unknown};
+use crate::summary::JobDetail;
 use crate::tls::{Tls, endpoint_override, scheme};
 use crate::version::{VersionFailure, check_version};
 
@@ -50,6 +52,8 @@ const UNSEEN: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(30);
 /// Times that a job is submitted again because its results went with an executor.
 const AGAIN: usize = 3;
+/// How long what jobs did is asked for when all of them are over.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 /// Results fetched at once.
 const FETCHES: usize = 16;
 
@@ -82,9 +86,52 @@ impl fmt::Debug for ClusterRunner {
 struct Readings {
     jobs: HashMap<String, ExtractReading>,
     order: Vec<String>,
+    /// Jobs of which it is not known how they ended.
+    open: Vec<OpenJob>,
+    /// The others.
+    over: ClusterReading,
+}
+
+struct OpenJob {
+    id: String,
+    name: String,
+    detail: Option<JobDetail>,
 }
 
 impl Readings {
+    /// Notes how far a job is.
+    fn look(&mut self, id: &str, detail: JobDetail) {
+        let summary = &detail.summary;
+        let reading = ExtractReading {
+            done: summary.images.done,
+            failed: summary.images.failed,
+            bytes: summary.bytes_read,
+            ..ExtractReading::default()
+        };
+        self.jobs.insert(id.to_owned(), reading);
+        let Some(at) = self.open.iter().position(|job| job.id == id) else {
+            return;
+        };
+        if summary.state.is_over() {
+            self.open.remove(at);
+            self.over.add(job_of(&detail), executors_of(&detail));
+        } else if let Some(job) = self.open.get_mut(at) {
+            job.detail = Some(detail);
+        }
+    }
+
+    /// What is known of all jobs.
+    fn cluster(&self) -> ClusterReading {
+        let mut reading = self.over.clone();
+        for job in &self.open {
+            match &job.detail {
+                Some(detail) => reading.add(job_of(detail), executors_of(detail)),
+                None => reading.add(unknown(&job.id, &job.name), Vec::new()),
+            }
+        }
+        reading
+    }
+
     fn sum(&self) -> ExtractReading {
         let mut sum = ExtractReading::default();
         for reading in self.jobs.values() {
@@ -334,15 +381,12 @@ impl ClusterRunner {
     async fn look(&self, job: &str) {
         let (http, id) = (self.http.clone(), job.to_owned());
         if let Ok(detail) = blocking(move || http.job(&id)).await {
-            let summary = detail.summary;
-            let reading = ExtractReading {
-                done: summary.images.done,
-                failed: summary.images.failed,
-                bytes: summary.bytes_read,
-                ..ExtractReading::default()
-            };
-            lock(&self.read).jobs.insert(job.to_owned(), reading);
+            lock(&self.read).look(job, detail);
         }
+    }
+
+    /// Notes how many slots there are.
+    async fn count_slots(&self) {
         let http = self.http.clone();
         if let Ok(scaling) = blocking(move || http.scaling()).await {
             self.slots.store(scaling.slots, Ordering::Relaxed);
@@ -353,6 +397,7 @@ impl ClusterRunner {
         loop {
             tokio::time::sleep(LOOK).await;
             self.look(job).await;
+            self.count_slots().await;
         }
     }
 }
@@ -393,8 +438,21 @@ impl Runner for ClusterRunner {
             .try_encode(&mut encoded)?;
         let mut tries = 0;
         loop {
-            let job = self.submit(name, &encoded, partitions).await?;
-            lock(&self.read).order.push(job.clone());
+            // What is done already is not done again, nor counted as the same work.
+            let called = match tries {
+                0 => name.to_owned(),
+                _ => format!("{name}, results again"),
+            };
+            let job = self.submit(&called, &encoded, partitions).await?;
+            {
+                let mut read = lock(&self.read);
+                read.order.push(job.clone());
+                read.open.push(OpenJob {
+                    id: job.clone(),
+                    name: called,
+                    detail: None,
+                });
+            }
             let mut cancelled = Cancelled {
                 scheduler: self.scheduler.clone(),
                 runtime: Handle::current(),
@@ -408,6 +466,7 @@ impl Runner for ClusterRunner {
             cancelled.job = None;
             let locations = waited?;
             self.look(&job).await;
+            self.count_slots().await;
             match self.fetch(locations).await {
                 Ok(rows) => return Ok(rows),
                 Err(reason) if tries < AGAIN => {
@@ -442,6 +501,30 @@ impl Runner for ClusterRunner {
 
     fn reading(&self) -> Option<ExtractReading> {
         Some(lock(&self.read).sum())
+    }
+
+    async fn cluster(&self) -> Option<ClusterReading> {
+        let began = Instant::now();
+        loop {
+            let open: Vec<String> = {
+                let read = lock(&self.read);
+                read.open.iter().map(|job| job.id.clone()).collect()
+            };
+            for job in &open {
+                self.look(job).await;
+                if began.elapsed() > LAST_LOOK {
+                    break;
+                }
+            }
+            if lock(&self.read).open.is_empty() || began.elapsed() > LAST_LOOK {
+                break;
+            }
+            tokio::time::sleep(ASK).await;
+        }
+        Some(ClusterReading {
+            scheduler: self.address.clone(),
+            ..lock(&self.read).cluster()
+        })
     }
 }
 

@@ -173,6 +173,9 @@ pub struct StageSummary {
     pub seconds: f64,
     /// Seconds of work, over all tasks done.
     pub busy_seconds: f64,
+    /// The same for each executor, by its identifier: of those with the most work, 200 at most.
+    #[serde(default)]
+    pub busy_seconds_by_executor: std::collections::BTreeMap<String, f64>,
     /// What its operators counted, the outermost first, over all tasks reported, those done twice too.
     pub operators: Vec<OperatorSums>,
 }

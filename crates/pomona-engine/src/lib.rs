@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows what the steps of a run mean.
 
+mod cluster_reading;
 mod codec;
 mod csv_rows;
 mod decimal;
@@ -30,6 +31,7 @@ mod shard_write;
 mod summary;
 mod words;
 
+pub use cluster_reading::{ClusterReading, CostReading, ExecutorReading, JobReading, StageReading};
 pub use codec::{PLAN_FORMAT, PlanCodec};
 pub use csv_rows::{ComponentRows, RowOf, by_path, csv_header, csv_lines};
 pub use error::EngineError;
@@ -46,7 +48,7 @@ pub use parquet_table::{Grouping, ParquetTable};
 pub use plan_folder::PlanFolder;
 pub use plan_stores::PlanStores;
 pub use reduce::{reduce_function, reducer_bytes};
-pub use runner::{Embedded, Runner};
+pub use runner::{EXTRACT_JOB, Embedded, Runner};
 pub use scan::scan_columns;
 pub use services::{Asset, MakeExtractor, Services, put_asset, remove_assets};
 pub use session::{Runtimes, SessionLimits, embedded_session, one_partition};

@@ -8,8 +8,12 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
+use crate::cluster_reading::ClusterReading;
 use crate::error::EngineError;
 use crate::extract::ExtractReading;
+
+/// The name of plans that turn images into features, each image once.
+pub const EXTRACT_JOB: &str = "extract";
 
 /// Runs plans that an embedded session made.
 #[async_trait]
@@ -39,6 +43,11 @@ pub trait Runner: fmt::Debug + Send + Sync {
 
     /// Images worked on so far by all plans run here; none where the extractor of this process counts them.
     fn reading(&self) -> Option<ExtractReading>;
+
+    /// What a cluster did for the plans run here that are over; none where there is no cluster.
+    async fn cluster(&self) -> Option<ClusterReading> {
+        None
+    }
 }
 
 /// Runs plans in this process.

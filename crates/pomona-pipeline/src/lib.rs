@@ -29,6 +29,7 @@ mod query;
 mod record;
 mod reduce;
 mod report;
+mod report_cluster;
 mod report_growth;
 mod report_words;
 mod results;

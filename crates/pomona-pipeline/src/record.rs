@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pomona_engine::ClusterReading;
 use pomona_store::TrafficReading;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ pub struct RunRecord {
     /// What went over the network, by bucket or host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traffic: Vec<TrafficRecord>,
+    /// What a cluster did of the run, where one was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterReading>,
     /// Sentences that a person should read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -123,4 +127,53 @@ impl RunRecord {
 pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();
     now.round(jiff::Unit::Second).unwrap_or(now).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use pomona_engine::{ExecutorReading, JobReading};
+
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_did_is_read_as_it_was_written() {
+        let record = RunRecord {
+            pomona: "0.1.0".to_owned(),
+            cluster: Some(ClusterReading {
+                scheduler: "127.0.0.1:50050".to_owned(),
+                executors: vec![ExecutorReading {
+                    id: "a".to_owned(),
+                    images: 12,
+                    busy_seconds: 0.125,
+                    ..ExecutorReading::default()
+                }],
+                jobs: vec![JobReading {
+                    name: "extract".to_owned(),
+                    jobs: 1,
+                    ..JobReading::default()
+                }],
+            }),
+            ..RunRecord::default()
+        };
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn records_without_a_cluster_are_read_too() {
+        let text = serde_json::to_string(&RunRecord::default()).unwrap();
+        assert!(!text.contains("cluster"), "{text}");
+        let record: RunRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(record.cluster, None);
+        // Of another version: less and more than this one knows.
+        let text = text.replacen(
+            '{',
+            r#"{"cluster":{"scheduler":"a:1","jobs":[{"name":"fit","moons":3}]},"#,
+            1,
+        );
+        let cluster = serde_json::from_str::<RunRecord>(&text).unwrap().cluster;
+        let cluster = cluster.unwrap();
+        assert_eq!(cluster.jobs[0].name, "fit");
+        assert!(cluster.executors.is_empty());
+    }
 }

@@ -19,6 +19,7 @@ use crate::ledger::LedgerSummary;
 use crate::model::ModelFile;
 use crate::query::texts;
 use crate::record::RunRecord;
+use crate::report_cluster;
 use crate::report_growth;
 use crate::report_words;
 use crate::results::Components;
@@ -124,6 +125,7 @@ async fn collect(
     }
     let growth = report_growth::growth(&record.generations);
     let storage = report_growth::storage(&record.traffic);
+    let cluster = record.cluster.as_ref().map(report_cluster::cluster);
     Ok(ReportData {
         title: name.unwrap_or_else(|| "Run".to_owned()),
         source: record.source,
@@ -156,6 +158,7 @@ async fn collect(
         quality: None,
         growth,
         storage,
+        cluster,
     })
 }
 

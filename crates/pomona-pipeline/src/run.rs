@@ -211,6 +211,7 @@ async fn carry_out(
     for (place, reading) in context.stores.traffic().await {
         record.traffic.push(TrafficRecord::of(place, reading));
     }
+    record.cluster = context.runner.cluster().await;
     if steps == Steps::All {
         let began = Instant::now();
         report_of(context, folder, record.clone(), gathered).await?;

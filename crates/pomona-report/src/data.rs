@@ -3,6 +3,7 @@
 //! Every text may hold anything a file name can (markup, quotes, right-to-left letters, control characters);
 //! it is made safe when it is rendered.
 
+use crate::cluster_data::ClusterData;
 use crate::growth_data::GrowthData;
 use crate::storage_data::StorageData;
 use crate::words_data::WordsReport;
@@ -54,6 +55,8 @@ pub struct ReportData {
     pub growth: Option<GrowthData>,
     /// What was asked of storage, where photos or results are not in a folder.
     pub storage: Option<StorageData>,
+    /// What a cluster did, where one was used.
+    pub cluster: Option<ClusterData>,
 }
 
 /// A photo that gave no features.

@@ -6,6 +6,8 @@
 //!
 //! Not for: reading run folders, decoding photos or making small pictures of them.
 
+mod cluster;
+mod cluster_data;
 mod data;
 mod error;
 mod growth;
@@ -29,6 +31,10 @@ mod word_counts;
 mod words;
 mod words_data;
 
+pub use cluster_data::{
+    ClusterData, ClusterExecutor, ClusterStage, ClusterStep, MAX_EXECUTORS, MAX_STAGES, MAX_STEPS,
+    MAX_WORKERS,
+};
 pub use data::{
     Confusion, Failure, LabelCount, MAX_CONFUSIONS, MAX_FAILURES, MAX_LABEL_PICTURES, MAX_LABELS,
     MAX_POINTS, Quality, ReportData, ScatterPoint, Stage,

@@ -2,7 +2,7 @@
 
 use crate::data::ReportData;
 use crate::text::{count, moment, percent, rate, seconds, share, shortened, shown};
-use crate::{growth, labels, quality, scatter, stages, status, storage, variance, words};
+use crate::{cluster, growth, labels, quality, scatter, stages, status, storage, variance, words};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -61,6 +61,7 @@ pub(crate) fn page(data: &ReportData) -> Markup {
                             li { a href="#scatter" { "Side by side" } }
                             @if data.quality.is_some() { li { a href="#quality" { "Quality" } } }
                             li { a href="#stages" { "Time" } }
+                            @if data.cluster.is_some() { li { a href="#cluster" { "Cluster" } } }
                             @if data.storage.is_some() { li { a href="#storage" { "Storage" } } }
                             li { a href="#settings" { "Settings" } }
                         }
@@ -79,6 +80,7 @@ pub(crate) fn page(data: &ReportData) -> Markup {
                     (scatter::section(data))
                     @if let Some(measured) = &data.quality { (quality::section(measured)) }
                     (stages::section(data))
+                    @if let Some(worked) = &data.cluster { (cluster::section(worked)) }
                     @if let Some(asked) = &data.storage { (storage::section(asked)) }
                     (stages::settings(data))
                 }

@@ -11,7 +11,7 @@ use crate::progress::Reporter;
 
 pub(crate) fn fit(args: &FitArgs, reporter: &Reporter) -> Result<(), Failure> {
     let context = working_context(&args.work, reporter)?;
-    let model = context.runtimes.block_on::<_, _, PipelineError>(async {
+    let (model, cluster) = context.runtimes.block_on::<_, _, PipelineError>(async {
         let from = FitFrom {
             path: &context.stores.place(&args.features).await?,
             settings: FitSettings {
@@ -23,7 +23,8 @@ pub(crate) fn fit(args: &FitArgs, reporter: &Reporter) -> Result<(), Failure> {
             seed: args.fit.seed,
         };
         let out = context.stores.place(&args.out).await?;
-        fit_from(&context, &from, &out).await
+        let model = fit_from(&context, &from, &out).await?;
+        Ok((model, context.runner.cluster().await))
     })?;
     let explained: f64 = model.reducer.explained_variance_ratio.iter().sum();
     reporter.say(&format!(
@@ -32,15 +33,16 @@ pub(crate) fn fit(args: &FitArgs, reporter: &Reporter) -> Result<(), Failure> {
         explained * 100.0,
         model.data.rows
     ));
-    reporter.result(
-        &args.out.display().to_string(),
-        &json!({
-            "event": "finished",
-            "model": args.out,
-            "rows": model.data.rows,
-            "components": model.reducer.output_columns(),
-            "explained_variance": explained,
-        }),
-    );
+    let mut told = json!({
+        "event": "finished",
+        "model": args.out,
+        "rows": model.data.rows,
+        "components": model.reducer.output_columns(),
+        "explained_variance": explained,
+    });
+    if let Some(cluster) = cluster {
+        told["cluster"] = json!(cluster);
+    }
+    reporter.result(&args.out.display().to_string(), &told);
     Ok(())
 }

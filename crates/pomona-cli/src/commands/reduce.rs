@@ -12,7 +12,7 @@ use crate::progress::Reporter;
 
 pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failure> {
     let context = working_context(&args.work, reporter)?;
-    let reduced = context.runtimes.block_on::<_, _, PipelineError>(async {
+    let (reduced, cluster) = context.runtimes.block_on::<_, _, PipelineError>(async {
         let model = ModelFile::load(&context.stores.place(&args.model).await?).await?;
         let features = context.stores.place(&args.features).await?;
         let out = context.stores.place(&args.out).await?;
@@ -29,12 +29,14 @@ pub(crate) fn reduce(args: &ReduceArgs, reporter: &Reporter) -> Result<(), Failu
             per_image_csv: per_image_csv.as_ref(),
             keeps: false,
         };
-        reduce_features(&context, &request).await
+        let reduced = reduce_features(&context, &request).await?;
+        Ok((reduced, context.runner.cluster().await))
     })?;
     let csv = reduced.csv.to_string();
-    reporter.result(
-        &csv,
-        &json!({"event": "finished", "csv": csv, "rows": reduced.rows}),
-    );
+    let mut told = json!({"event": "finished", "csv": csv, "rows": reduced.rows});
+    if let Some(cluster) = cluster {
+        told["cluster"] = json!(cluster);
+    }
+    reporter.result(&csv, &told);
     Ok(())
 }

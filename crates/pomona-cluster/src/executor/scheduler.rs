@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    ExecutorRegistration, ExecutorStoppedParams, PollWorkParams, PollWorkResult, TaskStatus,
+    ExecutorRegistration, ExecutorStatus, ExecutorStoppedParams, HeartBeatParams, PollWorkParams,
+    PollWorkResult, TaskStatus, executor_status,
 };
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
@@ -93,6 +94,19 @@ impl Scheduler {
             task_status: statuses,
         };
         Ok(self.client.poll_work(params).await?.into_inner())
+    }
+
+    /// Says that this executor takes no more tasks and goes when it has done what it has.
+    pub(super) async fn drain(&mut self, reason: &str) {
+        let params = HeartBeatParams {
+            executor_id: self.registration.id.clone(),
+            status: Some(ExecutorStatus {
+                status: Some(executor_status::Status::Terminating(reason.to_owned())),
+            }),
+            ..HeartBeatParams::default()
+        };
+        // Unheard, nothing is lost: it asks for no task all the same.
+        let _ = tokio::time::timeout(FAREWELL, self.client.heart_beat_from_executor(params)).await;
     }
 
     /// Says that what this executor had is to be done elsewhere. If it goes unheard, the scheduler finds out in time.

@@ -64,6 +64,8 @@ pub(super) struct Worker {
     leaving: CancellationToken,
     leave_reason: OnceLock<LeaveReason>,
     leave_since: Arc<OnceLock<Instant>>,
+    /// Whether the scheduler was told, under the name of now, that this executor is about to leave.
+    has_told_drain: bool,
     last_task: Instant,
     last_disk_check: Option<Instant>,
 }
@@ -89,6 +91,7 @@ impl Worker {
             leaving: place.settings.stop.child_token(),
             leave_reason: OnceLock::new(),
             leave_since: Arc::default(),
+            has_told_drain: false,
             last_task: Instant::now(),
             last_disk_check: None,
             place,
@@ -111,6 +114,9 @@ impl Worker {
             self.check_disk();
             if self.is_leaving() && self.place.running.len() == 0 && self.untold.is_empty() {
                 return self.leave().await;
+            }
+            if !self.tell_drain().await {
+                return self.hand_back().await;
             }
             let statuses: Vec<TaskStatus> = self.untold.iter().cloned().collect();
             let told = statuses.len();
@@ -161,6 +167,20 @@ impl Worker {
             });
         }
         true
+    }
+
+    /// Tells the scheduler once that this executor is about to leave, if it is. Whether there was time for it.
+    async fn tell_drain(&mut self) -> bool {
+        if !self.is_leaving() || std::mem::replace(&mut self.has_told_drain, true) {
+            return true;
+        }
+        let reason = *self.leave_reason.get_or_init(|| LeaveReason::Stopped);
+        let reason = reason.to_string();
+        let time_is_up = self.time_is_up();
+        tokio::select! {
+            () = self.scheduler.drain(&reason) => true,
+            () = time_is_up => false,
+        }
     }
 
     /// Ends when there is no more time to leave in.
@@ -337,6 +357,7 @@ impl Worker {
                 .leave("it lost an answer and comes back under another name")
                 .await;
             self.scheduler.rename();
+            self.has_told_drain = false;
         }
         Ok(())
     }

@@ -302,7 +302,10 @@ impl SchedulerGrpc for Gate {
         let beat = request.into_inner();
         let status = beat.status.and_then(|status| status.status);
         if let Some(executor_status::Status::Terminating(_)) = status {
-            (self.tell)(&format!("executor {} is draining", beat.executor_id));
+            (self.tell)(&format!(
+                "executor {} is draining",
+                crate::summary::shortened(&beat.executor_id, LONGEST_NAME)
+            ));
             self.tally.draining(&beat.executor_id, false);
         }
         Ok(Response::new(HeartBeatResult { reregister: false }))

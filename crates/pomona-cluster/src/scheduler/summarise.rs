@@ -17,6 +17,8 @@ use crate::summary::{
 
 /// Characters of an error that are kept.
 const LONGEST_ERROR: usize = 4_000;
+/// Executors whose part in a stage is told.
+const MOST_BUSY: usize = 200;
 
 /// What is known of a job now. The time it takes grows with the tasks that were handed out.
 pub(crate) fn summarise(
@@ -129,9 +131,11 @@ impl Sums {
             running: 0,
             seconds: 0.0,
             busy_seconds: 0.0,
+            busy_seconds_by_executor: BTreeMap::new(),
             operators: operators(stage.plan(), job.operators.get(&number)),
         };
         let (mut first_ms, mut last_ms) = (u128::MAX, 0);
+        let mut busy: HashMap<&str, f64> = HashMap::new();
         for info in stage.task_infos().unwrap_or_default() {
             let task = u32::try_from(info.task_id)
                 .ok()
@@ -139,7 +143,17 @@ impl Sums {
             first_ms = first_ms.min(info.scheduled_time);
             last_ms = last_ms.max(info.finish_time);
             self.add_task(info, task, &mut counted);
+            if let (Some(task), task_status::Status::Successful(_)) = (task, &info.task_status) {
+                *busy.entry(&task.executor).or_default() += task.busy_ms as f64 / 1_000.0;
+            }
         }
+        let mut busy: Vec<_> = busy.into_iter().collect();
+        busy.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+        counted.busy_seconds_by_executor = busy
+            .into_iter()
+            .take(MOST_BUSY)
+            .map(|(executor, seconds)| (executor.to_owned(), seconds))
+            .collect();
         if matches!(stage, ExecutionStage::Running(_)) && counted.running > 0 {
             last_ms = u128::from(now_ms());
         }

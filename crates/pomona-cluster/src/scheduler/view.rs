@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ballista_core::JobId;
+use ballista_core::serde::protobuf::job_status::Status;
 use ballista_scheduler::metrics::SchedulerMetricsCollector;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use ballista_scheduler::state::task_manager::JobInfoCache;
@@ -81,15 +82,17 @@ impl View {
         let Some(cached) = running.get(id.as_str()) else {
             return queued();
         };
+        let graph = cached.execution_graph.read().await;
         {
             let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((since, detail)) = fresh.get(&id)
                 && since.elapsed() < FRESH
+                // Whoever asks at a job's end is told how it ended.
+                && detail.summary.state.is_over() == is_over(&graph.status().status)
             {
                 return detail.clone();
             }
         }
-        let graph = cached.execution_graph.read().await;
         let detail = self.tally.with_job(&id, |job| {
             summarise(graph.as_ref(), job, self.price.as_ref())
         });
@@ -190,4 +193,8 @@ impl View {
         ));
         text
     }
+}
+
+fn is_over(status: &Option<Status>) -> bool {
+    matches!(status, Some(Status::Successful(_) | Status::Failed(_)))
 }

@@ -17,15 +17,16 @@ use pomona_cluster::{
 };
 use pomona_demo::DemoSettings;
 use pomona_engine::{
-    FetchSettings, ImageSource, LabelRule, ListingFilter, PlanStores, Services, SessionLimits,
-    ShardSize, embedded_session,
+    ClusterReading, EXTRACT_JOB, FetchSettings, ImageSource, LabelRule, ListingFilter, PlanStores,
+    Services, SessionLimits, ShardSize, embedded_session,
 };
 use pomona_image::Limits;
 use pomona_learn::{Components, FitSettings};
 use pomona_pipeline::assets::EngineChoice;
 use pomona_pipeline::{
     Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
-    RunOutcome, RunSettings, Selection, Silent, Steps, WordSettings, described_extractor,
+    RunOutcome, RunRecord, RunSettings, Selection, Silent, Steps, WordSettings,
+    described_extractor,
 };
 use pomona_store::{Place, StoreSettings};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -222,6 +223,12 @@ fn outputs(run: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
+/// What run.json tells of the cluster.
+fn told(run: &Path) -> Option<ClusterReading> {
+    let text = std::fs::read_to_string(run.join("run.json")).unwrap();
+    serde_json::from_str::<RunRecord>(&text).unwrap().cluster
+}
+
 fn the_same_as_in_one_process(features: FeatureKind) {
     let (folder, photos) = photos(1);
     let (here, there) = (folder.path().join("here"), folder.path().join("there"));
@@ -240,6 +247,37 @@ fn the_same_as_in_one_process(features: FeatureKind) {
     for (name, bytes) in &alone {
         assert!(clustered[name] == *bytes, "{name} differs");
     }
+
+    let has_section = |run: &Path| {
+        let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+        report.contains("<section id=\"cluster\"")
+    };
+    assert_eq!((told(&here), has_section(&here)), (None, false));
+    assert!(has_section(&there));
+    let told = told(&there).unwrap();
+    assert_eq!(Some(&told), outcome.record.cluster.as_ref());
+    assert_eq!(told.scheduler, cluster.address.to_string());
+    // Each photo was worked on once, by one of the two.
+    let photos: u64 = outcome.extracted.counts.values().sum();
+    assert!((1..=2).contains(&told.executors.len()), "{told:?}");
+    let images: u64 = told.executors.iter().map(|at| at.images).sum();
+    assert_eq!(images, photos, "{told:?}");
+    let steps = told.steps();
+    assert!(steps.iter().all(|step| step.is_finished()), "{told:?}");
+    let extract = steps.iter().find(|step| step.name == EXTRACT_JOB).unwrap();
+    assert_eq!(extract.images_done + extract.images_failed, photos);
+    assert_eq!(extract.shards_done, photos.div_ceil(10));
+    assert!(steps.iter().any(|step| step.name == "reduce"), "{told:?}");
+    // Work is that of the executors, whichever way it is added up.
+    let by_executor: f64 = told.executors.iter().map(|at| at.busy_seconds).sum();
+    let stages = || steps.iter().flat_map(|step| &step.stages);
+    let by_stage: f64 = stages().map(|stage| stage.busy_seconds).sum();
+    let by_both: f64 = stages()
+        .flat_map(|stage| stage.busy_seconds_by_executor.values())
+        .sum();
+    assert!((by_executor - by_stage).abs() < 1e-6, "{told:?}");
+    assert!((by_executor - by_both).abs() < 1e-6, "{told:?}");
+    assert!(by_executor > 0.0, "{told:?}");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use datafusion::execution::context::SessionContext;
 use datafusion::prelude::col;
 use pomona_engine::{
-    Embedded, EngineError, ExtractReading, Extractor, FetchSettings, ImageListing, ImageSource,
-    ImageTable, LabelRule, ListingFilter, PlanFolder, Runner, Shard, ShardDone, ShardFiles,
-    ShardSize, ShardWrite, Status, extract_function,
+    EXTRACT_JOB, Embedded, EngineError, ExtractReading, Extractor, FetchSettings, ImageListing,
+    ImageSource, ImageTable, LabelRule, ListingFilter, PlanFolder, Runner, Shard, ShardDone,
+    ShardFiles, ShardSize, ShardWrite, Status, extract_function,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -208,7 +208,7 @@ impl Job {
         let query = self.session.execute_logical_plan(plan).await?;
         let context = Arc::new(query.task_ctx());
         let plan = query.create_physical_plan().await?;
-        let done = runner.run("extract", plan, context).await?;
+        let done = runner.run(EXTRACT_JOB, plan, context).await?;
         Ok(done.iter().flat_map(ShardDone::read).collect())
     }
 }

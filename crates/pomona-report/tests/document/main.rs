@@ -1,5 +1,6 @@
 //! The report as a document: what it says, that it is whole, and that foreign text stays text.
 
+mod cluster;
 mod dom;
 mod growth;
 mod storage;
@@ -80,6 +81,7 @@ fn run(labels: usize, points: usize, picture_bytes: usize) -> ReportData {
         quality: None,
         growth: None,
         storage: None,
+        cluster: None,
     }
 }
 
@@ -328,6 +330,13 @@ fn everywhere(text: &str) -> ReportData {
     let mut storage = storage::storage();
     storage.places[0].url.clone_from(&text);
     data.storage = Some(storage);
+    let mut cluster = cluster::cluster();
+    cluster.scheduler.clone_from(&text);
+    cluster.executors[0].id.clone_from(&text);
+    cluster.executors[1].host.clone_from(&text);
+    cluster.steps[0].name.clone_from(&text);
+    cluster.cost = Some((1.0, text.clone()));
+    data.cluster = Some(cluster);
     data.quality = Some(Quality {
         measures: vec![(text.clone(), text.clone())],
         confusions: vec![Confusion {
