@@ -69,7 +69,7 @@ impl Processes {
             codecs: [codec(None), codec(None), codec(Some(Arc::clone(&executor)))],
             executor: embedded_session(SessionLimits::default(), executor).unwrap(),
             client: embedded_session(SessionLimits::default(), own).unwrap(),
-            runtimes: runtimes,
+            runtimes,
             folder,
         }
     }
