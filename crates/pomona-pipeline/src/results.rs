@@ -43,7 +43,8 @@ pub(crate) async fn write(
     csv: &Place,
     per_image: Option<&Place>,
 ) -> Result<Written, PipelineError> {
-    write_within(IN_MEMORY_BYTES, context, out, model, csv, per_image).await
+    let count = model.reducer.output_columns();
+    write_within(IN_MEMORY_BYTES, context, out, count, csv, per_image).await
 }
 
 /// The same with another bound on what is sorted in memory.
@@ -51,7 +52,7 @@ async fn write_within(
     in_memory_bytes: u64,
     context: &Context,
     out: &Place,
-    model: &ModelFile,
+    count: usize,
     csv: &Place,
     per_image: Option<&Place>,
 ) -> Result<Written, PipelineError> {
@@ -60,7 +61,6 @@ async fn write_within(
     for file in &files {
         bytes += file.meta().await?.map_or(0, |meta| meta.size);
     }
-    let count = model.reducer.output_columns();
     let mut writer = Writer::begin(context, csv, count, per_image).await?;
     if bytes > in_memory_bytes {
         let mut sorted = context
@@ -218,7 +218,87 @@ impl PerImage {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::{
+        ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray,
+    };
+    use datafusion::arrow::datatypes::{DataType, Field};
+    use datafusion::parquet::arrow::ArrowWriter;
+    use pomona_store::StoreSettings;
+
     use super::*;
+    use crate::events::Silent;
+
+    /// A file of components of some images.
+    fn components(folder: &Path, number: u32, images: impl Iterator<Item = u32>) {
+        let images: Vec<u32> = images.collect();
+        let numbers = images.iter().flat_map(|image| {
+            let image = *image as f32;
+            [image / 3.0, -image, 1.0 / (image + 0.1)]
+        });
+        let item = Arc::new(Field::new_list_field(DataType::Float32, false));
+        let values: ArrayRef = Arc::new(Float32Array::from_iter_values(numbers));
+        let paths = images
+            .iter()
+            .map(|image| format!("{:02}/{image:04}.jpg", image % 7));
+        let labels = images
+            .iter()
+            .map(|image| (image % 7 > 0).then(|| format!("label {}", image % 7)));
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            (
+                "path",
+                Arc::new(StringArray::from_iter_values(paths)) as ArrayRef,
+                false,
+            ),
+            (
+                "label",
+                Arc::new(labels.collect::<StringArray>()) as ArrayRef,
+                true,
+            ),
+            (
+                "components",
+                Arc::new(FixedSizeListArray::new(item, 3, values, None)) as ArrayRef,
+                false,
+            ),
+        ])
+        .unwrap();
+        let file = folder.join(format!("reduced/reduced-{number:05}.parquet"));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let file = std::fs::File::create(file).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+
+    #[test]
+    fn results_are_the_same_whether_they_are_sorted_in_memory_or_by_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        // More rows than a batch or a piece of text holds, in no order.
+        components(folder.path(), 0, (0..1500).map(|image| image * 7 % 1500));
+        components(folder.path(), 1, (1500..1600).rev());
+        components(folder.path(), 2, 1600..1600);
+        let context = Context::start(2, StoreSettings::default(), Arc::new(Silent)).unwrap();
+        let out = Place::of_path(folder.path()).unwrap();
+        let texts: Vec<String> = [u64::MAX, 0]
+            .into_iter()
+            .map(|bytes| {
+                let csv = out.join(&format!("results-{bytes}.csv"));
+                let written = context
+                    .runtimes
+                    .block_on(write_within(bytes, &context, &out, 3, &csv, None))
+                    .unwrap();
+                assert_eq!(written.rows, 1600);
+                assert_eq!(written.components.is_some(), bytes > 0);
+                std::fs::read_to_string(csv.file().unwrap()).unwrap()
+            })
+            .collect();
+        assert!(texts[0] == texts[1]);
+        let lines: Vec<&str> = texts[0].lines().collect();
+        assert_eq!(lines.len(), 1601);
+        assert_eq!(lines[0], "path,label,pc_1,pc_2,pc_3");
+        assert_eq!(lines[1], "00/0000.jpg,,0,-0,10");
+        assert_eq!(lines[2], "00/0007.jpg,,2.3333333,-7,0.14084508");
+        assert!(lines[1..].is_sorted());
+    }
 
     #[test]
     fn a_place_per_image_never_leaves_the_folder_and_never_repeats() {

@@ -103,6 +103,13 @@ fn only_what_is_new_or_changed_is_worked_out_and_in_shards_of_its_own() {
         "header, and all but one"
     );
 
+    // The results are those that this model gives where nothing was before.
+    let mut with_model = settings();
+    with_model.model = Some(at(&out.join("model.pomona")));
+    let applied = place.path("applied");
+    run(2, &photos, &applied, &with_model, Steps::All).unwrap();
+    assert!(bytes(&out, "results.csv") == bytes(&applied, "results.csv"));
+
     // The sums were kept up to date: a fit of them gives what a fit of everything gives.
     let mut refit = settings();
     refit.refit = true;
@@ -187,6 +194,37 @@ fn a_growing_run_that_is_stopped_goes_on() {
     assert_eq!(outcome.extracted.new_images, 0, "the new shard was done");
     assert_eq!(features(&out), wanted);
     assert!(out.join("report.html").exists());
+}
+
+#[test]
+fn results_of_before_are_not_taken_for_those_of_a_run_that_was_stopped_before_it_wrote_them() {
+    let Grown {
+        place: _place,
+        photos,
+        out,
+        ..
+    } = grown();
+    let old = bytes(&out, "results.csv");
+    let old_reduced = files(&out.join("reduced"));
+    run(2, &photos, &out, &settings(), Steps::All).unwrap();
+    let wanted = bytes(&out, "results.csv");
+    assert!(wanted != old);
+    for extracts_first in [false, true] {
+        // As if it was killed between the manifest and the components.
+        fs::remove_file(out.join("run.json")).unwrap();
+        fs::write(out.join("results.csv"), &old).unwrap();
+        for file in files(&out.join("reduced")) {
+            if !old_reduced.contains(&file) {
+                fs::remove_file(out.join("reduced").join(file)).unwrap();
+            }
+        }
+        if extracts_first {
+            run(2, &photos, &out, &settings(), Steps::Extract).unwrap();
+        }
+        let outcome = run(2, &photos, &out, &settings(), Steps::All).unwrap();
+        assert_eq!(outcome.extracted.new_images, 0);
+        assert!(bytes(&out, "results.csv") == wanted, "{extracts_first}");
+    }
 }
 
 #[cfg(unix)]
