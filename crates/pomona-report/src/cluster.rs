@@ -22,7 +22,7 @@ pub(crate) fn section(cluster: &ClusterData) -> Markup {
             dl.tiles {
                 (tile("Executors", &count(cluster.executors.len() as u64), None, ""))
                 (tile("Jobs", &count(sum(|step| step.jobs)), None, ""))
-                (tile("Shards", &count(sum(|step| step.shards)), None, ""))
+                (tile("Tasks", &count(total(cluster.executors.iter().map(|at| at.tasks))), None, ""))
                 (tile("Done again", &count(again), None, ""))
                 (tile("Set aside", &count(set_aside), None, if set_aside > 0 { "bad" } else { "" }))
                 (tile("Work", &time(busy), None, ""))
@@ -160,7 +160,7 @@ fn work(executors: &[ClusterExecutor], steps: &[ClusterStep]) -> Markup {
                 @if shown.len() < executors.len() { ", of the first " (count(shown.len() as u64)) " executors" }
             }
             div.scroll {
-                table {
+                table.by-executor {
                     caption.unseen { "Seconds of work by stage and executor" }
                     thead { tr {
                         th scope="col" { "Stage" }

@@ -71,8 +71,8 @@ impl Running {
         }
     }
 
-    /// An executor in this process.
-    pub(crate) fn executor(&mut self, slots: usize) {
+    /// An executor in this process; gives what has it leave when its tasks are done.
+    pub(crate) fn executor(&mut self, slots: usize) -> CancellationToken {
         let (host, port) = self.address.rsplit_once(':').unwrap();
         let session = default_session_builder(SessionConfig::new()).unwrap();
         let mut settings = ExecutorSettings::new(
@@ -85,9 +85,10 @@ impl Running {
         settings.slots = slots;
         settings.work_folder = Some(self.folder.path().to_owned());
         settings.min_free_bytes = 0;
-        let stop = settings.stop_now.clone();
+        let (stop, drain) = (settings.stop_now.clone(), settings.stop.clone());
         self.executors
             .push((stop, tokio::spawn(run_executor(settings))));
+        drain
     }
 
     pub(crate) async fn end(self) {

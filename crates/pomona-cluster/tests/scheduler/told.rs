@@ -1,5 +1,7 @@
 //! What a scheduler tells of a job that real executors did.
 
+use std::time::Duration;
+
 use pomona_cluster::{JobPhase, Price};
 use serde_json::Value;
 
@@ -147,6 +149,52 @@ async fn jobs_come_newest_first_and_scaling_adds_up() {
     assert_eq!(executors[0]["slots"], 4);
     assert_eq!(executors[0]["tasks_done"], 10);
     assert_eq!(executors[0]["draining"], false);
+    scheduler.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_is_about_to_leave_is_told_as_such() {
+    let mut scheduler = Running::start(settings()).await;
+    let drain = scheduler.executor(1);
+    let manner = Manner {
+        pause_ms: 3_000,
+        ..Manner::default()
+    };
+    let id = scheduler.submit("slow", shards(2, 1, manner)).await;
+    scheduler
+        .job(&id, |job| job.summary.shards.running == 1)
+        .await;
+    drain.cancel();
+    let executors = || async {
+        let text = scheduler.get("/pomona/executors").await.1;
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let mut told = executors().await;
+    while told[0]["state"] == "alive" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        told = executors().await;
+    }
+    // It has its task still.
+    assert_eq!(told[0]["state"], "draining");
+    assert_eq!(told[0]["draining"], true);
+    let scaling: Value = serde_json::from_str(&scheduler.get("/pomona/scaling").await.1).unwrap();
+    assert_eq!(scaling["slots"], 0);
+    assert_eq!(scaling["running_tasks"], 1);
+
+    scheduler.executor(1);
+    let job = scheduler
+        .job(&id, |job| job.summary.state == JobPhase::Finished)
+        .await;
+    // It ended what it had, and took no more.
+    assert_eq!(job.summary.shards.attempts_failed, 0);
+    let done: Vec<u64> = job.executors.iter().map(|at| at.tasks_done).collect();
+    assert_eq!(done, [1, 1]);
+    let by_executor = &job.stages[0].busy_seconds_by_executor;
+    assert_eq!(by_executor.len(), 2);
+    assert!(by_executor.values().all(|&seconds| seconds >= 2.9));
+    let lines = scheduler.told.lock().unwrap().clone();
+    let drains = lines.iter().filter(|line| line.ends_with(" is draining"));
+    assert_eq!(drains.count(), 1, "{lines:?}");
     scheduler.end().await;
 }
 

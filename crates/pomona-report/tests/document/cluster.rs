@@ -96,7 +96,7 @@ fn executors_and_steps_are_told() {
     for part in [
         "Cluster2 executors worked on this run, for the scheduler at orchard.example:50050.Executors2",
         "Jobs3",
-        "Shards50",
+        "Tasks52",
         "Done again3",
         "Set aside0",
         "Work46.9 s",
