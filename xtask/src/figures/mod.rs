@@ -20,6 +20,7 @@ mod pca;
 mod rate;
 mod repeat;
 mod roads;
+mod scale;
 mod troubles;
 mod words;
 
@@ -65,7 +66,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 21] = [
+const ALL: [(&str, Measure); 22] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -82,6 +83,7 @@ const ALL: [(&str, Measure); 21] = [
     ("growth", growth::measure),
     ("troubles", troubles::measure),
     ("cluster", cluster::measure),
+    ("scale", scale::measure),
     ("orb", orb::measure),
     ("codebook", codebook::measure),
     ("words", words::measure),
