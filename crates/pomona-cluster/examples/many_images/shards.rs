@@ -25,7 +25,7 @@ fn photo(number: u64) -> ListedImage {
     let (year, month) = (2026 + month / 12, month % 12 + 1);
     let label = format!("camera-{camera:02}");
     // What a hash of the content would look like.
-    let mixed = u128::from(number.wrapping_add(1)) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    let mixed = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     ListedImage {
         path: format!("{year}/{month:02}/{label}/{number:09}.jpg"),
         label: Some(label),
