@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::place::Place;
+use crate::process::high_mark;
 
 /// How long a process may take to say that it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,11 +99,31 @@ impl Process {
             bail!("there is no process to send {name} to")
         }
     }
+
+    /// Most memory it held so far; 0 where that cannot be read.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        high_mark(&format!("/proc/{}/status", self.child.id()))
+    }
+
+    /// Time that processors worked for it so far; 0 where that cannot be read.
+    pub(crate) fn processor_seconds(&self) -> f64 {
+        /// Clock ticks of a second, which Linux tells programs are always so many.
+        const TICKS: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.unwrap_or_default();
+        // The name, in brackets, may hold anything.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = after_name.split_whitespace().skip(11).take(2);
+        ticks
+            .filter_map(|ticks| ticks.parse::<f64>().ok())
+            .sum::<f64>()
+            / TICKS
+    }
 }
 
 /// A cluster on loopback.
 pub(crate) struct Cluster {
-    _scheduler: Process,
+    scheduler: Process,
     executors: Vec<Process>,
     pub(crate) address: String,
     pomona: PathBuf,
@@ -137,7 +158,7 @@ impl Cluster {
             .map(|(_, address)| address.trim().to_owned())
             .context("the scheduler says where it listens")?;
         let mut cluster = Self {
-            _scheduler: scheduler,
+            scheduler,
             executors: Vec::new(),
             address,
             pomona: place.pomona.clone(),
@@ -164,6 +185,10 @@ impl Cluster {
             .arg(&work)
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         Ok(Process::start(command, |line| line.contains("registered"))?.0)
+    }
+
+    pub(crate) fn scheduler(&self) -> &Process {
+        &self.scheduler
     }
 
     /// What makes a run use the cluster.

@@ -77,7 +77,9 @@ impl Place {
 
     /// An example of a crate, built.
     pub(crate) fn example(&self, package: &str, name: &str) -> Result<PathBuf> {
-        build(&self.root, &["--package", package, "--example", name])
+        // With the program, so that libraries have the features they were built with for it, and are not built again.
+        let packages = ["--package", "pomona-cli", "--package", package];
+        build(&self.root, &[&packages[..], &["--example", name]].concat())
     }
 
     /// The reference's photos, in the order of their paths.

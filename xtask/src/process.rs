@@ -137,7 +137,8 @@ fn read_all(stream: Option<&mut impl std::io::Read>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn high_mark(status_file: &str) -> u64 {
+/// Most memory that the process of a `/proc/PID/status` held, bytes; 0 where that cannot be read.
+pub(crate) fn high_mark(status_file: &str) -> u64 {
     std::fs::read_to_string(status_file)
         .ok()
         .and_then(|status| {

@@ -43,7 +43,9 @@ mod words;
 pub use description::described_extractor;
 pub use error::PipelineError;
 pub use events::{CodebookPass, Event, Observer, Progress, Silent};
-pub use extract::{ExtractSettings, Extracted, OnError, Selection};
+pub use extract::{
+    ExtractSettings, Extracted, IMAGES_A_JOB, JOBS_AT_ONCE, OnError, SHARDS_A_JOB, Selection,
+};
 pub use extraction::{Extraction, KeyPointExtraction, NetworkExtraction, WordsExtraction};
 pub use extractor::{
     DEFAULT_BACKBONE, ExtractorRequest, FeatureKind, extractor_for, extractor_like,

@@ -21,6 +21,7 @@ mod pca;
 mod rate;
 mod repeat;
 mod roads;
+mod scale;
 mod troubles;
 mod words;
 
@@ -66,7 +67,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 22] = [
+const ALL: [(&str, Measure); 23] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -84,6 +85,7 @@ const ALL: [(&str, Measure); 22] = [
     ("troubles", troubles::measure),
     ("cluster", cluster::measure),
     ("chaos", chaos::measure),
+    ("scale", scale::measure),
     ("orb", orb::measure),
     ("codebook", codebook::measure),
     ("words", words::measure),

@@ -7,11 +7,11 @@ use pomona_engine::Shard;
 use crate::run::Context;
 
 /// Most shards in one job of a cluster: its scheduler holds what is listed of them, and sends it on.
-const SHARDS_A_JOB: usize = 256;
+pub const SHARDS_A_JOB: usize = 256;
 /// Most images in one job of a cluster.
-const IMAGES_A_JOB: usize = 100_000;
+pub const IMAGES_A_JOB: usize = 100_000;
 /// Jobs of one run on a cluster at once: while one ends, others keep all executors at work.
-const JOBS: usize = 3;
+pub const JOBS_AT_ONCE: usize = 3;
 /// How long the first job of a cluster waits for more shards.
 const PATIENCE: Duration = Duration::from_millis(150);
 
@@ -35,7 +35,7 @@ impl Batching {
             // Two shards at a time at least, so that one is fetched and written while another is worked on; no more than
             // a shard a worker, since that is what is done again after the process was killed.
             plans: if is_remote {
-                JOBS
+                JOBS_AT_ONCE
             } else {
                 context.workers.max(2)
             },

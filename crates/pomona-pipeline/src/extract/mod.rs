@@ -28,6 +28,7 @@ use crate::ledger::LedgerSummary;
 use crate::run::Context;
 use crate::started::{Generation, Started};
 
+pub use batching::{IMAGES_A_JOB, JOBS_AT_ONCE, SHARDS_A_JOB};
 pub(crate) use growth::remove_rows;
 
 /// Shards that may be listed before they are worked on.
