@@ -449,8 +449,10 @@ impl Runner for ClusterRunner {
     }
 }
 
-/// How a session executes plans where that is not DataFusion's own way: the order of rows depends on it, and with it
-/// the last bits of sums.
+/// How a session optimises and executes plans where that is not DataFusion's own way.
+///
+/// Ballista's scheduler optimises a physical plan once more: in its own way it would cut files into ranges, and the last
+/// bits of sums depend on which rows are summed up together.
 fn changed(session: &SessionConfig) -> Vec<(String, String)> {
     let usual: HashMap<String, Option<String>> = SessionConfig::new()
         .options()
@@ -462,7 +464,10 @@ fn changed(session: &SessionConfig) -> Vec<(String, String)> {
         .options()
         .entries()
         .into_iter()
-        .filter(|entry| entry.key.starts_with("datafusion.execution."))
+        .filter(|entry| {
+            entry.key.starts_with("datafusion.execution.")
+                || entry.key.starts_with("datafusion.optimizer.")
+        })
         .filter(|entry| usual.get(&entry.key) != Some(&entry.value))
         .filter_map(|entry| Some((entry.key, entry.value?)))
         .collect()
