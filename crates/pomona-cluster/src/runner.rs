@@ -24,6 +24,7 @@ use ballista_core::version;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
@@ -225,24 +226,26 @@ impl ClusterRunner {
         &self,
         name: &str,
         plan: &[u8],
-        partitions: usize,
+        session: &SessionConfig,
     ) -> Result<String, EngineError> {
-        let setting = |key: &str, value: String| KeyValuePair {
+        let setting = |key: &str, value: &str| KeyValuePair {
             key: key.to_owned(),
-            value: Some(value),
+            value: Some(value.to_owned()),
         };
+        let mut settings = vec![
+            setting(BALLISTA_JOB_NAME, name),
+            // The plan is run as it was made here.
+            setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),
+            setting(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1"),
+        ];
+        settings.extend(
+            changed(session)
+                .iter()
+                .map(|(key, value)| setting(key, value)),
+        );
         let query = ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(plan.to_vec())),
-            settings: vec![
-                setting(BALLISTA_JOB_NAME, name.to_owned()),
-                // The plan is run as it was made here.
-                setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false".to_owned()),
-                setting(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1".to_owned()),
-                setting(
-                    "datafusion.execution.target_partitions",
-                    partitions.to_string(),
-                ),
-            ],
+            settings,
             session_id: self.session.clone(),
             operation_id: uuid::Uuid::new_v4().to_string(),
         };
@@ -432,7 +435,6 @@ impl Runner for ClusterRunner {
         plan: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
     ) -> Result<Vec<RecordBatch>, EngineError> {
-        let partitions = context.session_config().target_partitions();
         let mut encoded = Vec::new();
         PhysicalPlanNode::try_from_physical_plan(plan, self.codec.as_ref())?
             .try_encode(&mut encoded)?;
@@ -443,7 +445,9 @@ impl Runner for ClusterRunner {
                 0 => name.to_owned(),
                 _ => format!("{name}, results again"),
             };
-            let job = self.submit(&called, &encoded, partitions).await?;
+            let job = self
+                .submit(&called, &encoded, context.session_config())
+                .await?;
             {
                 let mut read = lock(&self.read);
                 read.order.push(job.clone());
@@ -526,6 +530,30 @@ impl Runner for ClusterRunner {
             ..lock(&self.read).cluster()
         })
     }
+}
+
+/// How a session optimises and executes plans where that is not DataFusion's own way.
+///
+/// Ballista's scheduler optimises a physical plan once more: in its own way it would cut files into ranges, and the last
+/// bits of sums depend on which rows are summed up together.
+fn changed(session: &SessionConfig) -> Vec<(String, String)> {
+    let usual: HashMap<String, Option<String>> = SessionConfig::new()
+        .options()
+        .entries()
+        .into_iter()
+        .map(|entry| (entry.key, entry.value))
+        .collect();
+    session
+        .options()
+        .entries()
+        .into_iter()
+        .filter(|entry| {
+            entry.key.starts_with("datafusion.execution.")
+                || entry.key.starts_with("datafusion.optimizer.")
+        })
+        .filter(|entry| usual.get(&entry.key) != Some(&entry.value))
+        .filter_map(|entry| Some((entry.key, entry.value?)))
+        .collect()
 }
 
 /// The parts of `HOST:PORT`.

@@ -114,7 +114,6 @@ fn metrics(report: Report) -> Vec<OperatorMetricsSet> {
         metric(Metric::Count(NamedCount {
             name: name.to_owned(),
             value,
-            ..NamedCount::default()
         }))
     };
     let mut written = HashMap::from([(

@@ -54,6 +54,9 @@ const RESULTS_KEPT_SECS: u64 = 300;
 const STATE_KEPT_SECS: u64 = 3_600;
 /// Attempts at a task before its job fails.
 const TASK_ATTEMPTS: usize = 4;
+/// How long the way to an executor may take. Ballista tries it for each that is lost, one after the other, before it looks
+/// for more that are.
+const WAY_TO_EXECUTOR: Duration = Duration::from_secs(1);
 /// How long samples for rates and costs are apart.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -304,6 +307,7 @@ fn config(
     config_producer: &ConfigProducer,
 ) -> SchedulerConfig {
     let session_builder = settings.session_builder.clone();
+    let secured = endpoint_override(settings.tls.as_ref());
     SchedulerConfig {
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
@@ -322,7 +326,9 @@ fn config(
         override_physical_codec: Some(settings.codec.clone()),
         override_session_builder: session_builder,
         override_config_producer: Some(config_producer.clone()),
-        override_create_grpc_client_endpoint: Some(endpoint_override(settings.tls.as_ref())),
+        override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
+            Ok(secured(endpoint)?.connect_timeout(WAY_TO_EXECUTOR))
+        })),
         use_tls: settings.tls.is_some(),
         // A way to a page on the internet; the guard lets nobody take it.
         web_tui_route: guard::CLOSED.to_owned(),

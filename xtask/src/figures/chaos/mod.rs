@@ -35,7 +35,7 @@ const REST: Duration = Duration::from_secs(45);
 
 /// What an undisturbed run is, to compare with.
 struct Undisturbed {
-    outputs: BTreeMap<String, Vec<u8>>,
+    outputs: Outputs,
     counts: Value,
     bytes_read: u64,
     seconds: f64,
@@ -207,7 +207,7 @@ fn undisturbed(place: &Place, shared: &Path) -> Result<Undisturbed> {
         let mut all = arguments(place, shared, &folder.join("run"));
         all.extend(cluster(&stage));
         seconds.push(run(&place.pomona, &all)?.seconds);
-        bytes_read = extracted(&stage)?;
+        bytes_read = self::bytes_read(&stage)?;
         stage.leave()?;
         std::fs::remove_dir_all(&folder)?;
     }
@@ -228,15 +228,14 @@ fn counts(run: &Path) -> Result<Value> {
     Ok(record["counts"].clone())
 }
 
-/// Bytes that the tasks of extractions told to have read.
-fn extracted(stage: &Stage<'_>) -> Result<u64> {
-    let jobs = stage.asked("/pomona/jobs")?;
-    let jobs = jobs.as_array().context("the scheduler tells its jobs")?;
-    Ok(jobs
-        .iter()
-        .filter(|job| job["name"] == "extract")
-        .filter_map(|job| job["bytes_read"].as_u64())
-        .sum())
+/// Bytes that tasks told to have read, those that were done twice too.
+fn bytes_read(stage: &Stage<'_>) -> Result<u64> {
+    let metrics = stage.said_at("/metrics")?;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("pomona_bytes_read_total "));
+    let bytes = line.context("the scheduler tells how many bytes were read")?;
+    Ok(bytes.trim().parse()?)
 }
 
 fn disturbed(
@@ -296,7 +295,7 @@ fn disturbed(
     if let Err(trouble) = rest(&stage) {
         troubles.push(trouble.to_string());
     }
-    let bytes_read = extracted(&stage)?;
+    let bytes_read = self::bytes_read(&stage)?;
     let told = stage.asked("/pomona/jobs")?;
     troubles.extend(stage.leave()?);
     troubles.extend(differences(&out, undisturbed)?);
@@ -414,16 +413,23 @@ fn differences(out: &Path, undisturbed: &Undisturbed) -> Result<Vec<String>> {
     };
     found.retain(|name, _| !name.starts_with(".pomona/"));
     let mut troubles = Vec::new();
-    for (name, bytes) in &undisturbed.outputs {
-        match found.get(name) {
-            None => troubles.push(format!("{name} is missing")),
-            Some(other) if other != bytes => troubles.push(format!("{name} differs")),
-            Some(_) => {}
-        }
-    }
-    for name in found.keys() {
-        if !undisturbed.outputs.contains_key(name) {
-            troubles.push(format!("{name} is left over"));
+    for (is_so, what) in [
+        (missing as fn(&_, &_, &str) -> bool, "missing"),
+        (differs, "different"),
+        (too_many, "left over"),
+    ] {
+        let names: Vec<&String> = undisturbed
+            .outputs
+            .keys()
+            .chain(
+                found
+                    .keys()
+                    .filter(|name| !undisturbed.outputs.contains_key(*name)),
+            )
+            .filter(|name| is_so(&undisturbed.outputs, &found, name))
+            .collect();
+        if let Some(first) = names.first() {
+            troubles.push(format!("{} files are {what}, as {first}", names.len()));
         }
     }
     let working: PathBuf = out.join(".pomona");
@@ -438,4 +444,18 @@ fn differences(out: &Path, undisturbed: &Undisturbed) -> Result<Vec<String>> {
         Err(error) => troubles.push(format!("run.json: {error:#}")),
     }
     Ok(troubles)
+}
+
+type Outputs = BTreeMap<String, Vec<u8>>;
+
+fn missing(expected: &Outputs, found: &Outputs, name: &str) -> bool {
+    expected.contains_key(name) && !found.contains_key(name)
+}
+
+fn differs(expected: &Outputs, found: &Outputs, name: &str) -> bool {
+    matches!((expected.get(name), found.get(name)), (Some(one), Some(other)) if one != other)
+}
+
+fn too_many(expected: &Outputs, _found: &Outputs, name: &str) -> bool {
+    !expected.contains_key(name)
 }

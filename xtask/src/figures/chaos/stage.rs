@@ -111,11 +111,15 @@ impl<'a> Stage<'a> {
             .signal(name)
     }
 
-    /// A JSON document of the scheduler's.
-    pub(super) fn asked(&self, path: &str) -> Result<serde_json::Value> {
+    /// What the scheduler says at a path.
+    pub(super) fn said_at(&self, path: &str) -> Result<String> {
         let url = format!("http://{}{path}", self.address);
-        let text = ureq::get(&url).call()?.body_mut().read_to_string()?;
-        Ok(serde_json::from_str(&text)?)
+        Ok(ureq::get(&url).call()?.body_mut().read_to_string()?)
+    }
+
+    /// The same, where it is JSON.
+    pub(super) fn asked(&self, path: &str) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&self.said_at(path)?)?)
     }
 
     /// Has all leave; gives what was not as it should be.
