@@ -12,7 +12,7 @@ const MOST_JOBS: usize = 400;
 const MOST_EXECUTORS: usize = 1_000;
 /// Stages times executors whose work is told apart, over all jobs.
 const MOST_SHARES: usize = 20_000;
-/// Stands for executors that are not listed one by one.
+/// Stands for executors that are not listed one by one, and for names of jobs that are too many.
 const OTHERS: &str = "others";
 /// The state of a job that came to its end as it should.
 const FINISHED: &str = "finished";
@@ -162,9 +162,9 @@ impl ClusterReading {
         let later = self.jobs.split_off(self.jobs.len() / 2);
         let mut folded = by_name(std::mem::take(&mut self.jobs));
         // Names without end leave no room.
-        if folded.len() > MOST_JOBS / 2 {
+        if folded.len() > MOST_JOBS / 4 {
             for job in &mut folded {
-                "others".clone_into(&mut job.name);
+                OTHERS.clone_into(&mut job.name);
             }
             folded = by_name(folded);
         }
