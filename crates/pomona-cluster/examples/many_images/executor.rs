@@ -14,6 +14,7 @@ use ballista_core::serde::protobuf::{
     TaskStatus, task_status,
 };
 use ballista_core::serde::scheduler::ExecutorSpecification;
+use tokio::sync::RwLock;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -27,6 +28,8 @@ pub(crate) struct Done {
     /// Bytes of the plans that came with the tasks.
     pub(crate) bytes: AtomicU64,
     pub(crate) stop: AtomicBool,
+    /// Whoever holds it alone keeps them waiting.
+    pub(crate) turn: RwLock<()>,
 }
 
 /// What one task reports.
@@ -62,7 +65,9 @@ pub(crate) async fn run(
             num_free_vcores: slots,
             task_status: std::mem::take(&mut reports),
         };
+        let turn = done.turn.read().await;
         let tasks = scheduler.poll_work(asked).await?.into_inner().tasks;
+        drop(turn);
         if tasks.is_empty() {
             if done.stop.load(Ordering::Relaxed) {
                 return Ok(());

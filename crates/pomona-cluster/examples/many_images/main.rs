@@ -5,8 +5,9 @@
 //! ```
 //!
 //! The plans are those of `pomona run`, in jobs as large as it makes them. The executors are none: they take tasks and
-//! say at once that these are done. The last line is JSON: `planning_seconds` is, over all jobs, the time from the first
-//! byte of a request to the moment when the job's tasks could be handed out, the transfer included.
+//! say at once that these are done, thousands of times as often as real ones, so they wait while a job is planned.
+//! The last line is JSON: `planning_seconds` is, over all jobs, the time from the first byte of a request to the moment
+//! when the job's tasks could be handed out, the transfer included.
 
 mod executor;
 mod jobs;
@@ -24,6 +25,7 @@ use pomona_pipeline::{
     extractor_for,
 };
 use pomona_store::{Place, StoreSettings};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
@@ -77,29 +79,19 @@ async fn run(
     images_a_shard: u64,
 ) -> Result<serde_json::Value, Failure> {
     let began = Instant::now();
-    let images_a_job = IMAGES_A_JOB / usize::try_from(images_a_shard)?.max(1);
-    let shards_a_job = u32::try_from(images_a_job.clamp(1, SHARDS_A_JOB))?;
     let scheduler = client(&endpoint);
     let done = Arc::new(Done::default());
     let mut executors = JoinSet::new();
     let mut running = JoinSet::new();
     let mut sums = Sums::default();
-    let mut first = 0;
-    while first < shards {
-        let next = shards.min(first + shards_a_job);
-        let since = Instant::now();
-        let plan = planner
-            .plan(
-                (first..next)
-                    .map(|index| shards::shard(index, images_a_shard))
-                    .collect(),
-            )
-            .await?;
-        sums.listing += since.elapsed();
+    // The next job is listed while one is planned and worked on.
+    let (sender, mut plans) = mpsc::channel(1);
+    let listing = tokio::spawn(list(planner, shards, images_a_shard, sender));
+    while let Some(plan) = plans.recv().await {
         if executors.is_empty() {
             let report = Report {
                 // Ballista puts one above it.
-                operators: jobs::operators(plan.as_ref()) + 1,
+                operators: plan.operators + 1,
                 images: images_a_shard,
             };
             for number in 0..EXECUTORS {
@@ -108,21 +100,22 @@ async fn run(
                 executors.spawn(executor::run(client(&endpoint), id, SLOTS, report, done));
             }
         }
-        let since = Instant::now();
-        let bytes = jobs::encoded(plan)?;
-        sums.encoding += since.elapsed();
-        sums.plan_bytes += bytes.len() as u64;
         if running.len() >= JOBS_AT_ONCE {
             finished(running.join_next().await)?;
         }
-        let planned = jobs::submit(scheduler.clone(), bytes).await?;
         sums.jobs += 1;
+        sums.plan_bytes += plan.bytes.len() as u64;
+        sums.listing += plan.listing;
+        sums.encoding += plan.encoding;
+        let turn = done.turn.write().await;
+        let planned = jobs::submit(scheduler.clone(), plan.bytes).await?;
+        drop(turn);
         sums.submitting += planned.submitting;
         sums.waiting += planned.waiting;
         sums.longest = sums.longest.max(planned.submitting + planned.waiting);
         running.spawn(jobs::ended(scheduler.clone(), planned.job));
-        first = next;
     }
+    listing.await??;
     while !running.is_empty() {
         finished(running.join_next().await)?;
     }
@@ -147,6 +140,47 @@ async fn run(
         "encoding_seconds": sums.encoding.as_secs_f64(),
         "tasks_per_second": tasks as f64 / seconds,
     }))
+}
+
+/// A job's plan, and what it took to make it.
+struct Listed {
+    bytes: Vec<u8>,
+    operators: usize,
+    listing: Duration,
+    encoding: Duration,
+}
+
+/// Lists all shards, in jobs as large as a run makes them.
+async fn list(
+    planner: Planner,
+    shards: u32,
+    images_a_shard: u64,
+    sender: mpsc::Sender<Listed>,
+) -> Result<(), Failure> {
+    let shards_a_job = IMAGES_A_JOB.div_ceil(usize::try_from(images_a_shard.max(1))?);
+    let shards_a_job = u32::try_from(shards_a_job.min(SHARDS_A_JOB))?;
+    let mut first = 0;
+    while first < shards {
+        let next = shards.min(first + shards_a_job);
+        let began = Instant::now();
+        let listed = (first..next).map(|index| shards::shard(index, images_a_shard));
+        let plan = planner.plan(listed.collect()).await?;
+        let (listing, operators) = (began.elapsed(), jobs::operators(plan.as_ref()));
+        let began = Instant::now();
+        let bytes = jobs::encoded(plan)?;
+        let listed = Listed {
+            bytes,
+            operators,
+            listing,
+            encoding: began.elapsed(),
+        };
+        if sender.send(listed).await.is_err() {
+            // Whoever waits for plans says why it does not any more.
+            return Ok(());
+        }
+        first = next;
+    }
+    Ok(())
 }
 
 fn client(endpoint: &Endpoint) -> SchedulerGrpcClient<Channel> {
