@@ -24,7 +24,6 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
     let up_seconds = began.elapsed().as_secs_f64();
     let arguments = |out: &Path, more: &[String]| {
         let mut arguments = place.all_photos_run(shared, out);
-        arguments.extend(["--workers".to_owned(), "2".to_owned()]);
         arguments.extend(more.iter().cloned());
         arguments
     };
