@@ -17,7 +17,7 @@ use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     CancelJobParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation,
-    execute_query_result, job_status,
+    execute_query_failure_result, execute_query_result, job_status,
 };
 use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_core::version;
@@ -266,8 +266,23 @@ impl ClusterRunner {
             })?;
         match answer.into_inner().result {
             Some(execute_query_result::Result::Success(accepted)) => Ok(accepted.job_id),
-            other => Err(self.failed(format!(
-                "the scheduler at {} does not understand the job: {other:?}",
+            Some(execute_query_result::Result::Failure(failed)) => {
+                use execute_query_failure_result::Failure;
+                let reason = match failed.failure {
+                    Some(
+                        Failure::SessionNotFound(reason)
+                        | Failure::PlanParsingFailure(reason)
+                        | Failure::SqlParsingFailure(reason),
+                    ) => reason,
+                    None => "it does not say why".to_owned(),
+                };
+                Err(self.failed(format!(
+                    "the scheduler at {} does not understand the job: {reason}",
+                    self.address
+                )))
+            }
+            None => Err(self.failed(format!(
+                "the scheduler at {} does not say whether it takes the job",
                 self.address
             ))),
         }

@@ -46,7 +46,7 @@ pub use listing::{ImageListing, ImageSource, ListedImage, ListingFilter, Part};
 pub use moments::moments_function;
 pub use parquet_table::{Grouping, ParquetTable};
 pub use plan_folder::PlanFolder;
-pub use plan_stores::PlanStores;
+pub use plan_stores::{PlanStores, UnopenedStores};
 pub use reduce::{reduce_function, reducer_bytes};
 pub use runner::{EXTRACT_JOB, Embedded, Runner};
 pub use scan::scan_columns;

@@ -26,8 +26,11 @@ use ballista_scheduler::SessionBuilder;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::cluster::memory::{InMemoryClusterState, InMemoryJobState};
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::PhysicalExtensionCodec;
+use pomona_engine::UnopenedStores;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -194,7 +197,7 @@ impl Scheduler {
         let session_builder = settings
             .session_builder
             .clone()
-            .unwrap_or_else(|| Arc::new(default_session_builder));
+            .unwrap_or_else(session_builder);
         let config_producer = config_producer(settings.tls.clone())?;
         let config = Arc::new(config(&settings, address, &config_producer));
         let jobs = Arc::new(Jobs::new(
@@ -307,6 +310,7 @@ fn config(
     config_producer: &ConfigProducer,
 ) -> SchedulerConfig {
     let session_builder = settings.session_builder.clone();
+    let session_builder = session_builder.unwrap_or_else(self::session_builder);
     let secured = endpoint_override(settings.tls.as_ref());
     SchedulerConfig {
         bind_host: address.ip().to_string(),
@@ -324,7 +328,7 @@ fn config(
         no_executors_grace_period_seconds: settings.no_executors_grace.as_secs(),
         task_max_failures: TASK_ATTEMPTS,
         override_physical_codec: Some(settings.codec.clone()),
-        override_session_builder: session_builder,
+        override_session_builder: Some(session_builder),
         override_config_producer: Some(config_producer.clone()),
         override_create_grpc_client_endpoint: Some(Arc::new(move |endpoint| {
             Ok(secured(endpoint)?.connect_timeout(WAY_TO_EXECUTOR))
@@ -334,6 +338,19 @@ fn config(
         web_tui_route: guard::CLOSED.to_owned(),
         ..SchedulerConfig::default()
     }
+}
+
+/// Sessions of Ballista's own kind, in which plans may name any place: those who run them open it.
+fn session_builder() -> SessionBuilder {
+    Arc::new(|config| {
+        let state = default_session_builder(config)?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_object_store_registry(Arc::new(UnopenedStores))
+            .build_arc()?;
+        Ok(SessionStateBuilder::new_from_existing(state)
+            .with_runtime_env(runtime)
+            .build())
+    })
 }
 
 /// Sessions in which plans are read: one partition is one task, and a plan is cut into stages as it is.
