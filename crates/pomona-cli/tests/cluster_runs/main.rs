@@ -1,0 +1,12 @@
+//! Runs on clusters of real processes: as in one process, and whatever happens to them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod disturbed;
+mod refused;
+mod same;
+mod support;
