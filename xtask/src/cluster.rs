@@ -105,6 +105,10 @@ impl Process {
         high_mark(&format!("/proc/{}/status", self.child.id()))
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Time that processors worked for it so far; 0 where that cannot be read.
     pub(crate) fn processor_seconds(&self) -> f64 {
         /// Clock ticks of a second, which Linux tells programs are always so many.

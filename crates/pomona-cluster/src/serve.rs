@@ -28,6 +28,12 @@ const GRACE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// A connection whose other side does not answer that within this time is closed.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one request, and of all of one connection, that the other side may send before they are read. A plan has
+/// megabytes: with less, its sender waits for leave to go on time and again.
+const REQUEST_WINDOW_BYTES: u32 = 16 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+/// Bytes that come in one piece.
+const FRAME_BYTES: u32 = 256 << 10;
 /// Before listening again when the operating system gives no connection, as when too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -115,6 +121,9 @@ where
     builder
         .http2()
         .timer(TokioTimer::new())
+        .initial_stream_window_size(REQUEST_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     let mut conversation =

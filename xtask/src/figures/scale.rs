@@ -19,6 +19,7 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
         cluster.address.clone(),
         IMAGES.to_string(),
         IMAGES_A_SHARD.to_string(),
+        cluster.scheduler().id().to_string(),
     ];
     let told = json(&run(&example, &arguments)?)?;
     let of = |key: &str| number(&told, key);
@@ -41,9 +42,10 @@ pub(crate) fn measure(place: &Place) -> Result<Measured> {
             "planning all their jobs, the transfer of the plans included",
             "≤ 60 s",
             format!(
-                "{planning:.1} s in {} jobs, {:.2} s the longest; {:.1} GB of plans",
+                "{planning:.1} s in {} jobs, {:.2} s the longest, on {:.1} s of the scheduler's processor time; {:.1} GB of plans",
                 of("jobs")?,
                 of("longest_planning_seconds")?,
+                of("planning_processor_seconds")?,
                 of("plan_bytes")? / 1e9
             ),
             planning <= MOST_SECONDS,

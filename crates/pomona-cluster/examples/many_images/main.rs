@@ -1,13 +1,14 @@
 //! Millions of photos that do not exist, listed, planned and handed out: what a scheduler costs by itself.
 //!
 //! ```text
-//! cargo run -p pomona-cluster --example many_images -- SCHEDULER_ADDRESS IMAGES IMAGES_A_SHARD
+//! cargo run -p pomona-cluster --example many_images -- SCHEDULER_ADDRESS IMAGES IMAGES_A_SHARD [SCHEDULER_PID]
 //! ```
 //!
 //! The plans are those of `pomona run`, in jobs as large as it makes them. The executors are none: they take tasks and
 //! say at once that these are done, thousands of times as often as real ones, so they wait while a job is planned.
 //! The last line is JSON: `planning_seconds` is, over all jobs, the time from the first byte of a request to the moment
-//! when the job's tasks could be handed out, the transfer included.
+//! when the job's tasks could be handed out, the transfer included; `planning_processor_seconds` is what processors worked
+//! for the scheduler in that time, where its process is told.
 
 mod executor;
 mod jobs;
@@ -46,13 +47,17 @@ struct Sums {
     submitting: Duration,
     waiting: Duration,
     longest: Duration,
+    processor_seconds: f64,
 }
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, images, images_a_shard] = arguments.as_slice() else {
-        return Err("usage: many_images SCHEDULER_ADDRESS IMAGES IMAGES_A_SHARD".into());
+    let [address, images, images_a_shard, process @ ..] = arguments.as_slice() else {
+        return Err(
+            "usage: many_images SCHEDULER_ADDRESS IMAGES IMAGES_A_SHARD [SCHEDULER_PID]".into(),
+        );
     };
+    let process = process.first().map(|process| process.parse()).transpose()?;
     let (images, images_a_shard): (u64, u64) = (images.parse()?, images_a_shard.parse()?);
     let shards = u32::try_from(images / images_a_shard.max(1))?;
     let context = Context::start(1, StoreSettings::default(), Arc::new(Silent))?;
@@ -67,7 +72,7 @@ fn main() -> Result<(), Failure> {
     };
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
     let runtime = tokio::runtime::Runtime::new()?;
-    let told = runtime.block_on(run(planner, endpoint, shards, images_a_shard))?;
+    let told = runtime.block_on(run(planner, endpoint, shards, images_a_shard, process))?;
     writeln!(std::io::stdout(), "{told}")?;
     Ok(())
 }
@@ -77,6 +82,7 @@ async fn run(
     endpoint: Endpoint,
     shards: u32,
     images_a_shard: u64,
+    process: Option<u32>,
 ) -> Result<serde_json::Value, Failure> {
     let began = Instant::now();
     let scheduler = client(&endpoint);
@@ -108,7 +114,9 @@ async fn run(
         sums.listing += plan.listing;
         sums.encoding += plan.encoding;
         let turn = done.turn.write().await;
+        let before = processor_seconds(process);
         let planned = jobs::submit(scheduler.clone(), plan.bytes).await?;
+        sums.processor_seconds += processor_seconds(process) - before;
         drop(turn);
         sums.submitting += planned.submitting;
         sums.waiting += planned.waiting;
@@ -134,6 +142,7 @@ async fn run(
         "planning_seconds": (sums.submitting + sums.waiting).as_secs_f64(),
         "submitting_seconds": sums.submitting.as_secs_f64(),
         "longest_planning_seconds": sums.longest.as_secs_f64(),
+        "planning_processor_seconds": sums.processor_seconds,
         "plan_bytes": sums.plan_bytes,
         "task_bytes": done.bytes.load(Ordering::Relaxed),
         "listing_seconds": sums.listing.as_secs_f64(),
@@ -187,6 +196,21 @@ fn client(endpoint: &Endpoint) -> SchedulerGrpcClient<Channel> {
     SchedulerGrpcClient::new(endpoint.connect_lazy())
         .max_encoding_message_size(LARGEST_MESSAGE)
         .max_decoding_message_size(LARGEST_MESSAGE)
+}
+
+/// What processors worked for a process so far; 0 where that cannot be read.
+fn processor_seconds(process: Option<u32>) -> f64 {
+    /// Clock ticks of a second, which Linux tells programs are always so many.
+    const TICKS: f64 = 100.0;
+    let stat = process.map(|process| std::fs::read_to_string(format!("/proc/{process}/stat")));
+    let stat = stat.and_then(Result::ok).unwrap_or_default();
+    // The name, in brackets, may hold anything.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / TICKS
 }
 
 fn finished(
