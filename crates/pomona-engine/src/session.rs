@@ -141,6 +141,12 @@ pub fn embedded_session(
         .enable_file_stream_work_stealing = false;
     config.options_mut().execution.coalesce_batches = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
+    // A join that was given such a filter cannot be turned round any more, which Ballista does when it knows the sides:
+    // it would give the job up without a word.
+    config
+        .options_mut()
+        .optimizer
+        .enable_join_dynamic_filter_pushdown = false;
     // Strings are read as they were written: what is read is often written again.
     config
         .options_mut()

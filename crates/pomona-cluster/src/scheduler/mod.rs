@@ -11,14 +11,16 @@ mod summarise;
 mod tally;
 mod view;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ballista_core::config::TaskSchedulingPolicy;
-use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_core::serde::protobuf::CancelJobParams;
+use ballista_core::serde::protobuf::scheduler_grpc_server::{SchedulerGrpc, SchedulerGrpcServer};
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_core::utils::default_session_builder;
 use ballista_core::{ConfigProducer, extension::SessionConfigExt};
@@ -33,6 +35,7 @@ use datafusion_proto::physical_plan::PhysicalExtensionCodec;
 use pomona_engine::UnopenedStores;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
 
 use self::archive::Archive;
 use self::collector::Collector;
@@ -60,6 +63,8 @@ const TASK_ATTEMPTS: usize = 4;
 /// How long the way to an executor may take. Ballista tries it for each that is lost, one after the other, before it looks
 /// for more that are.
 const WAY_TO_EXECUTOR: Duration = Duration::from_secs(1);
+/// A job whose tasks are all done and that has not ended for so long never ends.
+const STALLED: Duration = Duration::from_secs(15);
 /// How long samples for rates and costs are apart.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -293,8 +298,17 @@ pub async fn run_scheduler(settings: SchedulerSettings) -> Result<(), ClusterErr
 async fn upkeep(gate: Gate, jobs: Arc<Jobs>) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut without_tasks = HashMap::new();
     loop {
         tick.tick().await;
+        for job in stalled(&gate, &mut without_tasks).await {
+            (gate.tell)(&format!(
+                "job {job} is ended: it has no task left and does not go on, which is an error of Ballista's or of its plan"
+            ));
+            let _ = gate
+                .cancel_job(Request::new(CancelJobParams { job_id: job }))
+                .await;
+        }
         for (id, host) in gate.tally.tick() {
             (gate.tell)(&format!(
                 "executor {id} at {host} is lost: it does not ask for work any more; others redo what it had"
@@ -302,6 +316,33 @@ async fn upkeep(gate: Gate, jobs: Arc<Jobs>) {
         }
         jobs.trim().await;
     }
+}
+
+/// Jobs that have had no task in work and none to hand out for too long.
+///
+/// Ballista forgets a job when it fails to prepare its next stage: its client would wait for ever.
+async fn stalled(gate: &Gate, since: &mut HashMap<String, Instant>) -> Vec<String> {
+    let mut without_tasks = HashMap::new();
+    for (id, job) in gate
+        .server
+        .state
+        .task_manager
+        .get_running_job_cache()
+        .iter()
+    {
+        let graph = job.execution_graph.read().await;
+        if graph.available_tasks() == 0 && graph.running_tasks().is_empty() {
+            let id = id.to_string();
+            let first = since.get(&id).copied().unwrap_or_else(Instant::now);
+            without_tasks.insert(id, first);
+        }
+    }
+    let ended = without_tasks
+        .extract_if(|_, first| first.elapsed() >= STALLED)
+        .map(|(id, _)| id)
+        .collect();
+    *since = without_tasks;
+    ended
 }
 
 fn config(
