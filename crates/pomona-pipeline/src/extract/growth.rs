@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use futures::{StreamExt, TryStreamExt};
 use pomona_engine::{Status, without_rows};
 use pomona_store::Place;
 
@@ -12,6 +13,9 @@ use crate::moments;
 use crate::record::now;
 use crate::run::Context;
 use crate::started::{Generation, Started};
+
+/// Shards from which rows are taken at once.
+const SHARDS_AT_ONCE: usize = 8;
 
 /// What a listing found beside what was there.
 #[derive(Debug, Clone, Default)]
@@ -131,20 +135,30 @@ pub(crate) async fn remove_rows(
     folder: &RunFolder,
     removed: &BTreeMap<u32, HashSet<String>>,
 ) -> Result<(), PipelineError> {
-    for (shard, paths) in removed {
-        let ledger = folder.table_file("images", *shard);
-        let is_empty = match ledger.read_if_there().await? {
-            Some(bytes) => without_rows(bytes, paths)?.is_some_and(|rest| rest.rows == 0),
-            None => false,
-        };
-        // The ledger last: while it has the row, the others are looked at again.
-        for table in TABLES.iter().rev() {
-            let file = folder.table_file(table, *shard);
-            if is_empty {
-                file.delete().await?;
-            } else {
-                rewrite_without(&file, paths).await?;
-            }
+    futures::stream::iter(removed)
+        .map(|(shard, paths)| remove_from(folder, *shard, paths))
+        .buffer_unordered(SHARDS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn remove_from(
+    folder: &RunFolder,
+    shard: u32,
+    paths: &HashSet<String>,
+) -> Result<(), PipelineError> {
+    let ledger = folder.table_file("images", shard);
+    let is_empty = match ledger.read_if_there().await? {
+        Some(bytes) => without_rows(bytes, paths)?.is_some_and(|rest| rest.rows == 0),
+        None => false,
+    };
+    // The ledger last: while it has the row, the others are looked at again.
+    for table in TABLES.iter().rev() {
+        let file = folder.table_file(table, shard);
+        if is_empty {
+            file.delete().await?;
+        } else {
+            rewrite_without(&file, paths).await?;
         }
     }
     Ok(())
