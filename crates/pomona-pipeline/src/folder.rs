@@ -382,6 +382,14 @@ impl RunFolder {
         write_json(&self.place.join(STARTED), started).await
     }
 
+    /// Makes the run look unfinished, then writes down what it begins with. In a bucket both are on their way when this
+    /// returns, and everything else that is written waits for them.
+    pub(crate) async fn begin_generation(&self, started: &Started) -> Result<(), PipelineError> {
+        let file = self.place.join(STARTED);
+        let bytes = json(&file, started)?;
+        Ok(file.write_first(&self.record_file(), bytes).await?)
+    }
+
     /// The same where nothing that follows depends on it before the run's last object.
     pub(crate) async fn note_started(&self, started: &Started) -> Result<(), PipelineError> {
         let file = self.place.join(STARTED);

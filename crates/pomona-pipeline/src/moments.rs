@@ -152,20 +152,22 @@ pub(crate) async fn sum(
 ///
 /// The fingerprint is added to and subtracted from in the same steps, so sums that went wrong, by whatever was stopped
 /// in between, are never taken for those of the run: the next fit sums up everything then.
+///
+/// Gives the sums of what is new, where they were made.
 pub(crate) async fn update(
     context: &Context,
     folder: &RunFolder,
     generation: u32,
     first_shard: u32,
     removed: &BTreeMap<u32, HashSet<String>>,
-) -> Result<(), PipelineError> {
+) -> Result<Option<Moments>, PipelineError> {
     let file = folder.moments();
     let Some(mut kept) = load(&file).await? else {
-        return Ok(());
+        return Ok(None);
     };
     // Done already, before the run was stopped.
     if kept.summed.generation == generation {
-        return Ok(());
+        return Ok(None);
     }
     let new: Vec<Place> = folder
         .table("features")
@@ -181,17 +183,21 @@ pub(crate) async fn update(
     let data = &kept.summed.data;
     let after = fingerprint_after(context, folder, data, first_shard, removed).await?;
     let (Some(after), true) = (after, is_same_kind) else {
-        return Ok(file.delete().await?);
+        file.delete().await?;
+        return Ok(None);
     };
-    if let Some(added) = sum(context, &new, "features").await? {
-        kept.moments.merge(&added)?;
+    let added = sum(context, &new, "features").await?;
+    if let Some(added) = &added {
+        kept.moments.merge(added)?;
     }
     if !subtract(folder, &mut kept.moments, removed).await? || kept.moments.count() != after.rows {
-        return Ok(file.delete().await?);
+        file.delete().await?;
+        return Ok(added);
     }
     kept.summed.data = after;
     kept.summed.generation = generation;
-    save(&file, &kept.moments, &kept.summed).await
+    save(&file, &kept.moments, &kept.summed).await?;
+    Ok(added)
 }
 
 /// Takes rows out of the kept sums before they are taken out of the shards. Sums that are not those of all rows are

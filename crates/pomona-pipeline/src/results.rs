@@ -19,6 +19,8 @@ use crate::run::Context;
 
 /// Components whose files take no more are sorted in memory; more are sorted by a plan, which spills to disk.
 const IN_MEMORY_BYTES: u64 = 96 << 20;
+/// Components of which so much is stored are more than one request takes as text.
+const LARGE_BYTES: u64 = 8 << 20;
 /// Rows that are made text at once.
 const ROWS_AT_ONCE: usize = 256;
 /// What the files of components hold.
@@ -82,7 +84,16 @@ async fn write_within(
             components: None,
         });
     }
-    let components = read(&files, count).await?;
+    // Most numbers take more letters than bytes.
+    let is_large = csv.is_remote() && bytes > LARGE_BYTES;
+    let (components, begun) = tokio::join!(read(&files, count), async {
+        if is_large {
+            writer.file.begin_large().await?;
+        }
+        Ok::<_, PipelineError>(())
+    });
+    begun?;
+    let components = components?;
     writer.write(&components, by_path(&components)).await?;
     Ok(Written {
         rows: writer.finish().await?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pomona_engine::{Extractor, ImageSource, remove_assets};
-use pomona_learn::{Drift, FitSettings};
+use pomona_learn::{Drift, FitSettings, Moments};
 use pomona_store::Place;
 
 pub use crate::context::Context;
@@ -101,6 +101,8 @@ struct Job<'a> {
     extracted: &'a Extracted,
     /// Whether the run had ended: then `results.csv` is that of `reduced/`.
     was_finished: bool,
+    /// Sums of the features of the newest generation, where they were made.
+    added: Option<Moments>,
     /// A model of another run, to be used.
     given: Option<ModelFile>,
     /// What the model is, or would be, fitted with.
@@ -162,7 +164,7 @@ async fn carry_out(
         settings: &settings.extract,
         folder,
     };
-    let (extracted, ledger) = extract(context, &work, started, images).await?;
+    let (extracted, seen) = extract(context, &work, started, images).await?;
     record.counts.clone_from(&extracted.counts);
     record.set_stage("list", extracted.listing_seconds, extracted.total());
     record.set_stage("extract", extracted.seconds, extracted.total());
@@ -189,11 +191,12 @@ async fn carry_out(
         extractor: &extractor,
         extracted: &extracted,
         was_finished,
+        added: seen.added,
         given: given.map(|(model, _)| model),
         fitted_with,
     };
     let mut gathered = Gathered {
-        ledger: Some(ledger),
+        ledger: Some(seen.ledger),
         components: None,
     };
     if steps == Steps::All {
@@ -338,7 +341,7 @@ async fn after_extraction(
         }
     };
     let drift = if keeps_model && !is_first_fit && extracted.is_changed {
-        drift(context, folder, &model, extracted.first_shard).await?
+        drift(job, &model).await?
     } else {
         None
     };
@@ -428,15 +431,13 @@ async fn words_of(
 }
 
 /// How far the features of the newest shards lie from what the model was fitted on.
-async fn drift(
-    context: &Context,
-    folder: &RunFolder,
-    model: &ModelFile,
-    first_shard: u32,
-) -> Result<Option<Drift>, PipelineError> {
-    let mut new = folder.table("features").await?;
-    new.retain(|file| shard_number(file).is_some_and(|shard| shard >= first_shard));
-    Ok(match moments::sum(context, &new, "features").await? {
+async fn drift(job: &Job<'_>, model: &ModelFile) -> Result<Option<Drift>, PipelineError> {
+    if let Some(rows) = &job.added {
+        return Ok(Some(Drift::between(rows, &model.reducer)?));
+    }
+    let mut new = job.folder.table("features").await?;
+    new.retain(|file| shard_number(file).is_some_and(|shard| shard >= job.extracted.first_shard));
+    Ok(match moments::sum(job.context, &new, "features").await? {
         Some(rows) => Some(Drift::between(&rows, &model.reducer)?),
         None => None,
     })

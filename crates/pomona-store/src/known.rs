@@ -15,6 +15,7 @@ use object_store::{
     MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
     PutPayload, PutResult, Result, UploadPart,
 };
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use tokio::task::JoinHandle;
 
 use crate::written::{Written, meta_of};
@@ -37,6 +38,26 @@ pub(crate) struct Known {
     /// What was read. The parts of a Parquet file are asked for one after the other, and its table more than once.
     read: Written,
     tasks: Mutex<Vec<JoinHandle<Result<()>>>>,
+    first: First,
+}
+
+/// What must be done before anything else is: whoever writes holds it for reading. It says why that failed.
+type First = Arc<RwLock<Option<String>>>;
+
+#[derive(Debug, thiserror::Error)]
+#[error("what had to be written before could not be: {0}")]
+struct FirstFailed(String);
+
+/// Waits for what must be done first.
+async fn admitted(first: &First) -> Result<OwnedRwLockReadGuard<Option<String>>> {
+    let guard = Arc::clone(first).read_owned().await;
+    match &*guard {
+        None => Ok(guard),
+        Some(reason) => Err(Error::Generic {
+            store: "known",
+            source: Box::new(FirstFailed(reason.clone())),
+        }),
+    }
 }
 
 impl Known {
@@ -54,6 +75,7 @@ impl Known {
             pending: Written::default(),
             read: Written::default(),
             tasks: Mutex::default(),
+            first: First::default(),
         }))
     }
 
@@ -106,11 +128,49 @@ impl Known {
         self.pending.keep(location, bytes.clone().into(), &nothing);
         let (known, location) = (Arc::clone(self), location.clone());
         self.later(async move {
+            let _first = admitted(&known.first).await?;
             let put = known.inner.put(&location, bytes.into()).await;
             known.pending.forget(&location);
             put.map(|_| ())
         });
         Ok(())
+    }
+
+    /// Removes an object and writes another in the background, before everything else that is written from here on.
+    pub(crate) async fn put_first(self: &Arc<Self>, gone: &Path, location: &Path, bytes: Bytes) {
+        let mut first = Arc::clone(&self.first).write_owned().await;
+        let nothing = PutResult {
+            e_tag: None,
+            version: None,
+        };
+        let was_there = self
+            .objects
+            .lock()
+            .is_ok_and(|mut objects| objects.remove(gone).is_some());
+        for location in [gone, location] {
+            self.read.forget(location);
+        }
+        insert(
+            &self.objects,
+            meta_of(location, bytes.len() as u64, &nothing),
+        );
+        self.pending.keep(location, bytes.clone().into(), &nothing);
+        let (known, gone, location) = (Arc::clone(self), gone.clone(), location.clone());
+        self.later(async move {
+            let removed = match was_there {
+                true => known.inner.delete(&gone).await,
+                false => Ok(()),
+            };
+            let done = match removed {
+                Ok(()) | Err(Error::NotFound { .. }) => {
+                    known.inner.put(&location, bytes.into()).await.map(|_| ())
+                }
+                Err(error) => Err(error),
+            };
+            known.pending.forget(&location);
+            *first = done.as_ref().err().map(ToString::to_string);
+            done
+        });
     }
 
     /// Does something in the background; [`settle`](Self::settle) waits for it.
@@ -191,6 +251,7 @@ impl ObjectStore for Known {
         if self.pending.has(location) {
             self.settle().await?;
         }
+        let _first = admitted(&self.first).await?;
         let done = self.inner.put_opts(location, payload, options).await?;
         self.read.forget(location);
         if self.is_ours(location) {
@@ -204,6 +265,7 @@ impl ObjectStore for Known {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        let _first = admitted(&self.first).await?;
         let inner = self.inner.put_multipart_opts(location, options).await?;
         Ok(Box::new(Upload {
             inner,
@@ -262,10 +324,11 @@ impl ObjectStore for Known {
             Arc::clone(&self.objects),
             self.root.clone(),
         );
-        let read = self.read.clone();
+        let (read, first) = (self.read.clone(), Arc::clone(&self.first));
         locations
             .and_then(move |location| {
                 let (inner, objects) = (Arc::clone(&inner), Arc::clone(&objects));
+                let first = Arc::clone(&first);
                 read.forget(&location);
                 let is_ours = location.prefix_matches(&root);
                 async move {
@@ -278,6 +341,7 @@ impl ObjectStore for Known {
                             source: "there is no such object".into(),
                         });
                     }
+                    let _first = admitted(&first).await?;
                     inner.delete(&location).await?;
                     if let Ok(mut objects) = objects.lock() {
                         objects.remove(&location);
@@ -326,6 +390,7 @@ impl ObjectStore for Known {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.settle().await?;
+        let _first = admitted(&self.first).await?;
         self.inner.copy_opts(from, to, options).await?;
         self.read.forget(to);
         if self.is_ours(to) {

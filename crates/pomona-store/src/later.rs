@@ -19,6 +19,30 @@ impl Place {
         }
     }
 
+    /// Removes another file, then writes this one. In a [`known`](Self::known) place both happen in the background, and
+    /// everything else that is written or removed there waits for them; where they fail, it fails too.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn write_first(
+        &self,
+        removed: &Self,
+        bytes: impl Into<Bytes>,
+    ) -> Result<(), StoreError> {
+        match &self.known {
+            Some(known) => {
+                known
+                    .put_first(removed.path(), self.path(), bytes.into())
+                    .await;
+                Ok(())
+            }
+            None => {
+                removed.delete().await?;
+                self.write(bytes).await
+            }
+        }
+    }
+
     pub(crate) fn is_known(&self) -> bool {
         self.known.is_some()
     }

@@ -56,8 +56,15 @@ impl PlaceWriter {
         Ok(())
     }
 
-    /// Sends what waits as a part.
-    async fn send(&mut self) -> Result<(), Error> {
+    /// Begins to send a file that is known to become large, before there is anything of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn begin_large(&mut self) -> Result<(), StoreError> {
+        self.begin().await.map_err(|error| self.place.failed(error))
+    }
+
+    async fn begin(&mut self) -> Result<(), Error> {
         if self.upload.is_none() {
             let begun = self
                 .place
@@ -66,6 +73,12 @@ impl PlaceWriter {
                 .await?;
             self.upload = Some(begun);
         }
+        Ok(())
+    }
+
+    /// Sends what waits as a part.
+    async fn send(&mut self) -> Result<(), Error> {
+        self.begin().await?;
         while self.parts.len() >= PARTS_AT_ONCE {
             self.part_sent().await?;
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 use pomona_engine::{Status, without_rows};
+use pomona_learn::Moments;
 use pomona_store::Place;
 
 use crate::error::PipelineError;
@@ -27,16 +28,25 @@ pub(crate) struct Growth {
     pub(crate) next_shard: u32,
     /// Rows of earlier generations that are gone or were worked out anew, by shard.
     pub(crate) removed: BTreeMap<u32, HashSet<String>>,
+    /// Sums of the new features, where they were made on the way.
+    pub(crate) added: Option<Moments>,
     /// Whether shards of the generation may be there already.
     pub(super) may_be_done: bool,
     /// Whether anything is, or was, worked out or removed.
     pub(crate) is_changed: bool,
     is_begun: bool,
     is_first: bool,
+    /// Whether other processes write the shards.
+    has_other_writers: bool,
 }
 
 impl Growth {
-    pub(super) fn new(started: Started, before: Option<&ManifestSummary>, is_next: bool) -> Self {
+    pub(super) fn new(
+        context: &Context,
+        started: Started,
+        before: Option<&ManifestSummary>,
+        is_next: bool,
+    ) -> Self {
         let (number, first_shard) = match before {
             Some(before) if is_next => (started.generation + 1, before.shards),
             _ => (started.generation, started.first_shard),
@@ -51,6 +61,7 @@ impl Growth {
             is_changed: !is_next,
             is_begun: !is_next,
             is_first: before.is_none(),
+            has_other_writers: context.runner.is_remote(),
             started,
             ..Self::default()
         }
@@ -86,10 +97,14 @@ impl Growth {
         }
         self.is_begun = true;
         folder.fetch_ahead().await?;
-        folder.unfinish().await?;
         self.started.generation = self.generation.number;
         self.started.first_shard = self.first_shard;
-        folder.write_started(&self.started).await
+        folder.begin_generation(&self.started).await?;
+        if self.has_other_writers {
+            // They know nothing of what is on its way from here.
+            folder.place().settle().await?;
+        }
+        Ok(())
     }
 }
 
@@ -120,7 +135,7 @@ impl Found {
         growth.generation.when = now();
         if !growth.is_first {
             let (number, first) = (growth.generation.number, growth.first_shard);
-            moments::update(context, folder, number, first, &growth.removed).await?;
+            growth.added = moments::update(context, folder, number, first, &growth.removed).await?;
             remove_rows(folder, &growth.removed).await?;
         }
         if let Some(manifest) = manifest {

@@ -48,7 +48,7 @@ pub(super) async fn list(
     let began = Instant::now();
     let before = folder.manifest_summary(context).await?;
     let is_next = before.is_some_and(|before| before.generation == started.generation);
-    let mut growth = Growth::new(started, before.as_ref(), is_next);
+    let mut growth = Growth::new(context, started, before.as_ref(), is_next);
     if !is_next {
         folder.unfinish().await?;
     }

@@ -16,6 +16,7 @@ use pomona_engine::{
     ImageSource, ImageTable, LabelRule, ListingFilter, PlanFolder, Runner, Shard, ShardDone,
     ShardFiles, ShardSize, ShardWrite, Status, extract_function,
 };
+use pomona_learn::Moments;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -96,6 +97,13 @@ pub struct Extracted {
     pub first_shard: u32,
     /// Whether this extraction changed anything.
     pub is_changed: bool,
+}
+
+/// What an extraction read that later steps need.
+pub(crate) struct Seen {
+    pub(crate) ledger: LedgerSummary,
+    /// Sums of the features of the newest generation, where they were made.
+    pub(crate) added: Option<Moments>,
 }
 
 impl Extracted {
@@ -237,7 +245,7 @@ pub(crate) async fn extract(
     work: &Work<'_>,
     started_with: Started,
     images: ImageListing,
-) -> Result<(Extracted, LedgerSummary), PipelineError> {
+) -> Result<(Extracted, Seen), PipelineError> {
     let Work {
         source,
         extractor,
@@ -335,7 +343,13 @@ pub(crate) async fn extract(
         seconds,
         items: extracted.total(),
     });
-    Ok((extracted, ledger))
+    Ok((
+        extracted,
+        Seen {
+            ledger,
+            added: growth.added,
+        },
+    ))
 }
 
 /// What was done so far, wherever it was.
