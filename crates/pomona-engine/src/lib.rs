@@ -37,7 +37,7 @@ pub use csv_rows::{ComponentRows, RowOf, by_path, csv_header, csv_lines};
 pub use error::EngineError;
 pub use extract::{
     DESCRIPTOR_BYTES, ExtractCounters, ExtractReading, Extractor, Handling, PATCH_PX, Status,
-    extract_function, extracted_fields, float_list_type,
+    WarmUp, extract_function, extracted_fields, float_list_type,
 };
 pub use floats::{FloatRows, is_list_of_floats};
 pub use image_table::{FetchSettings, ImageTable, image_schema};

@@ -131,6 +131,8 @@ async fn carry_out(
         request,
         given.as_ref().map(|(model, file)| (model, file.as_path())),
     )?;
+    // Sessions are made while the run folder and the first pages are asked for.
+    let _warming = (!context.runner.is_remote()).then(|| extractor.warm_up());
     let mut record = RunRecord {
         pomona: env!("CARGO_PKG_VERSION").to_owned(),
         started: now(),

@@ -12,7 +12,7 @@ use object_store::{Error, ListResult, ObjectMeta, ObjectStore, Result};
 use tokio::sync::mpsc;
 
 /// Folders listed at once.
-const FOLDERS_AT_ONCE: usize = 32;
+const FOLDERS_AT_ONCE: usize = 64;
 /// Pages of a folder that wait to be taken.
 const PAGES_AHEAD: usize = 4;
 /// A first page with so many folders means many small ones: one listing of everything is faster then.

@@ -113,6 +113,23 @@ impl Backbone {
         Ok(features)
     }
 
+    /// Makes a session, where there may be another, and lets it run once, so that the first images need not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`features`](Self::features).
+    pub fn warm_up(&self) -> Result<(), VisionError> {
+        let batch = self.batch_size();
+        let mut lease = self.lease()?;
+        if let Some(slot) = &mut lease.slot {
+            slot.tensor
+                .resize(batch * self.network.input().values(), 0.0);
+            slot.features.resize(batch * self.feature_count(), 0.0);
+            slot.session.run(batch, &slot.tensor, &mut slot.features)?;
+        }
+        Ok(())
+    }
+
     fn fill(&self, image: &RgbImage, tensor: &mut [f32]) {
         let input = self.network.input();
         let sized = if (image.width(), image.height()) == (input.width, input.height) {

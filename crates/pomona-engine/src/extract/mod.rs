@@ -6,6 +6,7 @@ mod keypoints;
 mod method;
 mod status;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::array::{Array, LargeBinaryArray};
@@ -59,6 +60,17 @@ pub struct Handling {
     pub thumbnail_px: u32,
     /// Threads.
     pub workers: usize,
+}
+
+/// Threads that make ready. Dropping it waits for them: a program that ends while an engine makes a session may crash.
+pub struct WarmUp {
+    extractor: Arc<Extractor>,
+}
+
+impl Drop for WarmUp {
+    fn drop(&mut self) {
+        self.extractor.threads.broadcast(|_| ());
+    }
 }
 
 /// One image, worked out.
@@ -119,6 +131,23 @@ impl Extractor {
             threads,
             counters: ExtractCounters::default(),
         })
+    }
+
+    /// Has every thread make what it works with, while something else goes on. What fails here fails again, and is
+    /// told, with the first image.
+    #[must_use = "threads may be at it until this is dropped"]
+    pub fn warm_up(self: &Arc<Self>) -> WarmUp {
+        if let Method::Network { .. } = &self.method {
+            let extractor = Arc::clone(self);
+            self.threads.spawn_broadcast(move |_| {
+                if let Method::Network { backbone, .. } = &extractor.method {
+                    let _ = backbone.warm_up();
+                }
+            });
+        }
+        WarmUp {
+            extractor: Arc::clone(self),
+        }
     }
 
     /// The network and its engine, and how the network was asked for: its name or its file.
