@@ -1,6 +1,7 @@
 //! The command line, as it is typed.
 
 mod cluster;
+mod plan;
 mod store;
 mod upkeep;
 
@@ -19,6 +20,7 @@ pub(crate) use cluster::{
     AskArgs, CancelArgs, CertificatesArgs, ClusterArgs, ClusterCommand, ExecutorArgs, JobArgs,
     JobsArgs, SchedulerAddress, SchedulerArgs, TlsArgs,
 };
+pub(crate) use plan::{BoundArgs, ForecastArgs, PlanArgs};
 pub(crate) use store::{EncryptionArg, StoreArgs};
 pub(crate) use upkeep::{CleanArgs, ForgetArgs, PackArgs, RetryArgs, StatusArgs};
 
@@ -33,6 +35,7 @@ pub(crate) use upkeep::{CleanArgs, ForgetArgs, PackArgs, RetryArgs, StatusArgs};
 #[command(after_help = "Examples:
   pomona demo                                  try it on the demonstration photos
   pomona run PHOTOS --out RUN                  the whole job on a folder of one's own
+  pomona plan PHOTOS                           what that would take
   pomona run s3://bucket/photos --out s3://bucket/run
                                                the same in a bucket
   pomona run NEW --out RUN2 --model RUN/model.pomona
@@ -72,6 +75,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Photos to features, a fitted reducer, components and a report.
     Run(RunArgs),
+    /// Tell what a run would take, here and on rented machines, before it is begun.
+    Plan(Box<PlanArgs>),
     /// Photos to features: the first step of `run`.
     Extract(ExtractArgs),
     /// Features to a model: the second step of `run`.
@@ -164,6 +169,8 @@ pub(crate) struct ExtractArgs {
     pub(crate) failures: FailureArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
+    #[command(flatten)]
+    pub(crate) bounds: BoundArgs,
 }
 
 #[derive(Debug, Args)]

@@ -84,6 +84,29 @@ impl From<pomona_pipeline::assets::AssetError> for Failure {
     }
 }
 
+impl From<pomona_forecast::ForecastError> for Failure {
+    fn from(error: pomona_forecast::ForecastError) -> Self {
+        let hint = match &error {
+            pomona_forecast::ForecastError::UnknownMachine { similar, .. }
+                if !similar.is_empty() =>
+            {
+                format!("there are {}", similar.join(", "))
+            }
+            pomona_forecast::ForecastError::UnknownMachine { .. } => {
+                "prices of others can be given with --prices FILE".to_owned()
+            }
+            _ => "docs/cost.md shows the shape of a price file".to_owned(),
+        };
+        Self::of(&error, Some(hint), 1)
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::of(&error, None, 2)
+    }
+}
+
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         let hint = error.hint();

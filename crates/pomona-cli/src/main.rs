@@ -6,6 +6,7 @@ mod commands;
 mod failure;
 mod progress;
 mod settings_file;
+mod text;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,6 +93,18 @@ fn keep_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_memory() {}
 
+/// Gives what was kept so back to the system: what comes after the extraction needs other blocks, on other threads.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn give_back_memory() {
+    // SAFETY: allowed at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_back_memory() {}
+
 /// Keeps ONNX Runtime from reporting to its maker: its official libraries do so by default, from the moment they are
 /// loaded, and read from the environment whether they may.
 #[expect(
@@ -124,6 +137,7 @@ fn dispatch(cli: Cli, parsed: &Parsed, reporter: &Reporter) -> Result<(), Failur
         Command::Fit(args) => commands::fit::fit(&args, reporter),
         Command::Reduce(args) => commands::reduce::reduce(&args, reporter),
         Command::Report(args) => commands::report::report(&args, reporter),
+        Command::Plan(args) => commands::plan::plan(&args, &parsed.given(), reporter),
         Command::Status(args) => commands::status::status(&args, reporter),
         Command::Retry(args) => commands::retry::retry(&args, reporter),
         Command::Why(args) => commands::why::why(&args, reporter),

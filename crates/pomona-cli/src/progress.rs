@@ -145,6 +145,12 @@ impl Reporter {
 
 impl Observer for Reporter {
     fn event(&self, event: &Event) {
+        if let Event::StageFinished {
+            stage: "extract", ..
+        } = event
+        {
+            crate::give_back_memory();
+        }
         match &self.style {
             Style::Quiet => {
                 // What changes the numbers is said even then.
@@ -312,7 +318,10 @@ fn told(progress: &Progress) -> String {
         (again, 0) => format!(", {again} requests sent again"),
         (again, throttled) => format!(", {again} requests sent again ({throttled} throttled)"),
     };
-    format!("{done} {of} images{failed}, {per_second:.0}/s{left}{limit}{network}")
+    let spent = progress.spent.as_ref().map_or_else(String::new, |spent| {
+        format!(", {:.4} {} so far", spent.amount, spent.currency)
+    });
+    format!("{done} {of} images{failed}, {per_second:.0}/s{left}{limit}{network}{spent}")
 }
 
 fn duration(seconds: f64) -> String {

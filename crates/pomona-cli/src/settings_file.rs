@@ -65,6 +65,22 @@ pub(crate) struct Parsed {
     settings: Vec<Setting>,
 }
 
+impl Parsed {
+    /// What was typed or stands in the file for the chosen command, as words: the key of each setting, and how it would be
+    /// typed. Places that are told apart by their order alone come as they are.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        self.settings.iter().filter_map(Setting::given).collect()
+    }
+}
+
+/// A setting that was given.
+pub(crate) struct Given {
+    /// Its key in the file: the long flag without its dashes.
+    pub(crate) key: String,
+    /// As it would be typed.
+    pub(crate) words: Vec<OsString>,
+}
+
 /// Reads the command line, the environment and the settings file.
 ///
 /// # Errors

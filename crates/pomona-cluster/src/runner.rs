@@ -28,7 +28,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
-use pomona_engine::{ClusterReading, EngineError, ExtractReading, Runner};
+use pomona_engine::{ClusterReading, CostReading, EngineError, ExtractReading, Runner};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -68,6 +68,8 @@ pub struct ClusterRunner {
     session: String,
     /// Slots of the executors that are there.
     slots: AtomicU64,
+    /// What an hour of one executor costs.
+    hour: Option<CostReading>,
     read: Arc<Mutex<Readings>>,
     cancelling: Arc<Mutex<Vec<JoinHandle<()>>>>,
     /// Called with what a person should know, such as that the scheduler does not answer.
@@ -133,6 +135,22 @@ impl Readings {
         reading
     }
 
+    /// What all jobs have cost so far.
+    fn spent(&self) -> Option<CostReading> {
+        let over = self.over.jobs.iter().filter_map(|job| job.cost.clone());
+        let open = self.open.iter().filter_map(|job| {
+            let cost = job.detail.as_ref()?.summary.cost.as_ref()?;
+            Some(CostReading {
+                amount: cost.amount,
+                currency: cost.currency.clone(),
+            })
+        });
+        over.chain(open).reduce(|mut sum, more| {
+            sum.amount += more.amount;
+            sum
+        })
+    }
+
     fn sum(&self) -> ExtractReading {
         let mut sum = ExtractReading::default();
         for reading in self.jobs.values() {
@@ -171,7 +189,7 @@ impl ClusterRunner {
         })
         .await?;
         let asked = http.clone();
-        let slots = blocking(move || asked.scaling()).await?.slots;
+        let scaling = blocking(move || asked.scaling()).await?;
         let no_answer = |reason: &dyn fmt::Display| ClusterError::NoAnswer {
             address: address.to_owned(),
             reason: reason.to_string(),
@@ -194,7 +212,11 @@ impl ClusterRunner {
             codec,
             tls,
             session: uuid::Uuid::new_v4().to_string(),
-            slots: AtomicU64::new(slots),
+            slots: AtomicU64::new(scaling.slots),
+            hour: scaling.executor_hour.map(|cost| CostReading {
+                amount: cost.amount,
+                currency: cost.currency,
+            }),
             read: Arc::default(),
             cancelling: Arc::default(),
             tell,
@@ -516,6 +538,14 @@ impl Runner for ClusterRunner {
         usize::try_from(self.slots.load(Ordering::Relaxed))
             .unwrap_or(usize::MAX)
             .max(1)
+    }
+
+    fn hour(&self) -> Option<CostReading> {
+        self.hour.clone()
+    }
+
+    fn spent(&self) -> Option<CostReading> {
+        lock(&self.read).spent()
     }
 
     fn reading(&self) -> Option<ExtractReading> {

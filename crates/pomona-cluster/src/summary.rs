@@ -239,7 +239,7 @@ pub struct ExecutorSummary {
 }
 
 /// What an autoscaler needs, such as KEDA's `metrics-api` scaler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Scaling {
     /// Tasks that could run now if there were room.
@@ -250,6 +250,9 @@ pub struct Scaling {
     pub slots: u64,
     /// Executors that would run all of those tasks at once, by the slots that executors have now (1 where there are none).
     pub wanted_executors: u64,
+    /// What an hour of one executor costs, where the scheduler was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor_hour: Option<Cost>,
 }
 
 /// The beginning of a text, with `…` where something was left out.

@@ -89,7 +89,11 @@ impl MomentsAccumulator {
                 None => merged = Some(other),
             }
         }
-        Ok(merged.map(|moments| moments.to_bytes()))
+        Ok(merged.map(|mut moments| {
+            // Else the whole summary is copied to count the waiting rows.
+            moments.settle();
+            moments.to_bytes()
+        }))
     }
 }
 

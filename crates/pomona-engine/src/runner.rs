@@ -8,7 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
-use crate::cluster_reading::ClusterReading;
+use crate::cluster_reading::{ClusterReading, CostReading};
 use crate::error::EngineError;
 use crate::extract::ExtractReading;
 
@@ -43,6 +43,16 @@ pub trait Runner: fmt::Debug + Send + Sync {
 
     /// Images worked on so far by all plans run here; none where the extractor of this process counts them.
     fn reading(&self) -> Option<ExtractReading>;
+
+    /// What the plans run here have cost so far, where a cluster was told what it costs.
+    fn spent(&self) -> Option<CostReading> {
+        None
+    }
+
+    /// What an hour of one of its machines costs, where a cluster was told.
+    fn hour(&self) -> Option<CostReading> {
+        None
+    }
 
     /// What a cluster did for the plans run here that are over; none where there is no cluster.
     async fn cluster(&self) -> Option<ClusterReading> {

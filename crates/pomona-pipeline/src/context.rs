@@ -1,6 +1,7 @@
 //! What every step of a run needs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::context::SessionContext;
@@ -31,6 +32,8 @@ pub struct Context {
     pub observer: Arc<dyn Observer>,
     /// Cancelled to stop cleanly.
     pub cancel: CancellationToken,
+    /// When it was started.
+    pub started: Instant,
 }
 
 impl Context {
@@ -58,6 +61,7 @@ impl Context {
             workers,
             observer,
             cancel: CancellationToken::new(),
+            started: Instant::now(),
         })
     }
 

@@ -125,6 +125,21 @@ pub enum PipelineError {
         /// What is wrong with it, in DataFusion's words.
         reason: String,
     },
+    /// A run may take no more time or money.
+    #[error(
+        "stopped at {bound}: {done} images are done, {}{left} are left",
+        if *is_all_listed { "" } else { "at least " }
+    )]
+    Bounded {
+        /// The bound that was reached.
+        bound: String,
+        /// Images that are done, by this run or earlier ones.
+        done: u64,
+        /// Images that are not.
+        left: u64,
+        /// Whether all were found by then.
+        is_all_listed: bool,
+    },
     /// The step was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -218,6 +233,9 @@ impl PipelineError {
             Self::FolderTaken { .. } => Some(
                 "choose another folder, or pass --fresh to replace the run in it".to_owned(),
             ),
+            Self::Bounded { .. } => {
+                Some("the same command goes on from there; give it more, or none of it".to_owned())
+            }
             Self::Incomplete { .. } => {
                 Some("it was interrupted: give the same command again, and it goes on".to_owned())
             }

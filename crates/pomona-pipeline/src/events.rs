@@ -1,5 +1,6 @@
 //! What a step says while it works.
 
+use pomona_engine::CostReading;
 use pomona_learn::kmeans::PassReport;
 use serde::Serialize;
 
@@ -52,6 +53,9 @@ pub struct Progress {
     pub sent_again: u64,
     /// Of those, the ones refused because there were too many.
     pub throttled: u64,
+    /// What was spent so far, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spent: Option<CostReading>,
     /// What holds the work up most: `fetching`, `preparing`, `network` or `keypoints`.
     pub limited_by: &'static str,
 }

@@ -477,7 +477,9 @@ pub(crate) fn shard_number(file: &Place) -> Option<u32> {
         .ok()
 }
 
-async fn read_json<T: DeserializeOwned>(file: &Place) -> Result<Option<T>, PipelineError> {
+pub(crate) async fn read_json<T: DeserializeOwned>(
+    file: &Place,
+) -> Result<Option<T>, PipelineError> {
     match file.read_if_there().await? {
         Some(bytes) => serde_json::from_slice(&bytes)
             .map(Some)

@@ -6,6 +6,7 @@
 
 pub mod assets;
 
+mod bounds;
 mod context;
 mod description;
 mod error;
@@ -24,6 +25,7 @@ mod manifest;
 mod memory;
 mod model;
 mod moments;
+mod outcome;
 mod pack;
 mod query;
 mod record;
@@ -37,9 +39,11 @@ mod run;
 mod self_test;
 mod started;
 mod status;
+mod survey;
 mod why;
 mod words;
 
+pub use bounds::{Bounds, Reached};
 pub use description::described_extractor;
 pub use error::PipelineError;
 pub use events::{CodebookPass, Event, Observer, Progress, Silent};
@@ -56,6 +60,7 @@ pub use folder::{Overwrite, RunFolder};
 pub use forget::{ForgetRequest, Forgotten, forget};
 pub use input::FeatureInput;
 pub use model::{DataFingerprint, ModelFile};
+pub use outcome::{Compared, ForecastRecord, SavedForecast};
 pub use pack::{PackRequest, Packed, clean, pack};
 pub use query::{QueryFormat, query};
 pub use record::{RunRecord, StageRecord, TrafficRecord};
@@ -65,5 +70,6 @@ pub use run::{Context, RunOutcome, RunSettings, Steps, run};
 pub use self_test::SelfTest;
 pub use started::Generation;
 pub use status::{RunStatus, status};
+pub use survey::{Sampled, Survey, SurveyRequest, survey};
 pub use why::{Explanation, why};
 pub use words::{Codebook, WordFeatures, WordModel, WordSettings, WordsRecord, features_at};

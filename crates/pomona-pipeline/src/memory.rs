@@ -15,6 +15,17 @@ fn free_bytes() -> u64 {
     }
 }
 
+/// Most memory that this process has had so far, in bytes, where the system tells.
+pub(crate) fn peak_bytes() -> Option<u64> {
+    // Of this program alone: `getrusage` counts what the process was before it became this program, too.
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// Refuses to start what cannot fit.
 pub(crate) fn check(what: &str, needed_bytes: u64) -> Result<(), PipelineError> {
     let free_bytes = free_bytes();
@@ -31,6 +42,15 @@ pub(crate) fn check(what: &str, needed_bytes: u64) -> Result<(), PipelineError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_peak_grows_with_what_is_touched() {
+        let before = peak_bytes().unwrap();
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = peak_bytes().unwrap();
+        assert!(after >= block.len() as u64 && after >= before, "{after}");
+    }
 
     #[test]
     fn what_cannot_fit_is_refused_with_both_figures() {

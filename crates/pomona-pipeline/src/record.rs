@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pomona_engine::ClusterReading;
+use pomona_engine::{ClusterReading, CostReading};
 use pomona_store::TrafficReading;
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::ForecastRecord;
 use crate::started::Generation;
 use crate::words::WordsRecord;
 
@@ -49,6 +50,18 @@ pub struct RunRecord {
     /// What a cluster did of the run, where one was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterReading>,
+    /// Bytes of photos that this run read.
+    #[serde(default)]
+    pub bytes_read: u64,
+    /// Most memory that the process had, bytes; where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// What was spent, where it is known what the machines cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<CostReading>,
+    /// What `pomona plan` had forecast, beside what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<ForecastRecord>,
     /// Sentences that a person should read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -17,8 +17,10 @@ use crate::extractor::{ExtractorRequest, extractor_for};
 use crate::fit::{FitRequest, fit};
 use crate::folder::{RunFolder, shard_number};
 use crate::input::FeatureInput;
+use crate::memory;
 use crate::model::ModelFile;
 use crate::moments;
+use crate::outcome::SavedForecast;
 use crate::record::{RunRecord, TrafficRecord, now};
 use crate::reduce::{self, ReduceRequest, ReducedRows, clear_reduced, reduce_rows};
 use crate::report::{Gathered, report_of};
@@ -87,6 +89,10 @@ pub async fn run(
     if context.runner.is_remote() {
         // What executors needed of this run; whatever is left of it, `clean` removes.
         let _ = remove_assets(folder.place()).await;
+        if outcome.is_ok() {
+            // All that executors were to write is there: what is unfinished was left by one that was killed.
+            let _ = folder.place().clean().await;
+        }
     }
     folder.release().await;
     outcome
@@ -212,16 +218,27 @@ async fn carry_out(
         remember(folder, &mut started, &extracted, None).await?;
     }
     tell_growth(&started, &mut record);
+    record.bytes_read = extracted.bytes_read;
     record.finished = now();
     for (place, reading) in context.stores.traffic().await {
         record.traffic.push(TrafficRecord::of(place, reading));
     }
     record.cluster = context.runner.cluster().await;
+    record.spent = settings
+        .extract
+        .bounds
+        .spent(context.started, context.runner.as_ref());
     if steps == Steps::All {
         let began = Instant::now();
         report_of(context, folder, record.clone(), gathered).await?;
         record.set_stage("report", began.elapsed().as_secs_f64(), 1);
         record.finished = now();
+    }
+    record.peak_memory_bytes = memory::peak_bytes();
+    if steps == Steps::All && extracted.done_before == 0 {
+        let secs = context.started.elapsed().as_secs_f64();
+        let forecast = SavedForecast::of(folder).await;
+        record.forecast = forecast.map(|forecast| forecast.compare(&record, secs));
     }
     folder.write_record(&record).await?;
     Ok(RunOutcome { extracted, record })

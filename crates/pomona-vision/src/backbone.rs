@@ -130,6 +130,14 @@ impl Backbone {
         Ok(())
     }
 
+    /// Lets go of all sessions that nobody uses, but for one. More are made again when they are needed.
+    pub fn rest(&self) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = pool.idle.len().saturating_sub(1);
+        pool.idle.truncate(1);
+        pool.made = pool.made.saturating_sub(rest);
+    }
+
     fn fill(&self, image: &RgbImage, tensor: &mut [f32]) {
         let input = self.network.input();
         let sized = if (image.width(), image.height()) == (input.width, input.height) {

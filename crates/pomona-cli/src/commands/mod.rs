@@ -9,6 +9,7 @@ pub(crate) mod extract;
 pub(crate) mod fit;
 pub(crate) mod forget;
 pub(crate) mod pack;
+pub(crate) mod plan;
 pub(crate) mod reduce;
 pub(crate) mod report;
 pub(crate) mod retry;

@@ -9,7 +9,7 @@ use pomona_engine::{FetchSettings, ImageSource, LabelRule, ListingFilter, ShardS
 use pomona_image::Limits;
 use pomona_learn::FitSettings;
 use pomona_pipeline::{
-    Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
+    Bounds, Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
     RunSettings, Selection, WordSettings,
 };
 use pomona_store::Place;
@@ -96,6 +96,7 @@ pub(crate) fn resolve(
                 OnErrorArg::Fail => OnError::Fail,
             },
             selection: Selection::default(),
+            bounds: bounds(args, &context)?,
         },
         fit: FitSettings {
             components: fit.map_or(pomona_learn::Components::Share(0.95), |fit| fit.components),
@@ -116,6 +117,40 @@ pub(crate) fn resolve(
         request,
         settings,
         folder,
+    })
+}
+
+/// How long it may take, and what it may cost.
+fn bounds(args: &ExtractArgs, context: &Context) -> Result<Bounds, Failure> {
+    let given = &args.bounds;
+    if given.max_eur.is_some() {
+        match (context.runner.is_remote(), context.runner.hour()) {
+            (false, _) if given.price_per_hour.is_none() => {
+                return Err(Failure::input(
+                    "--max-eur needs to know what this machine costs: give --price-per-hour",
+                )
+                .hint("what machines cost is in `pomona plan PHOTOS --machine TYPE`"));
+            }
+            (true, Some(hour)) if hour.currency != "EUR" => {
+                return Err(Failure::input(format!(
+                    "--max-eur counts euros, and the scheduler was told a price in {}",
+                    hour.currency
+                ))
+                .hint("start it with --price-per-hour EUROS --currency EUR"));
+            }
+            (true, None) => {
+                return Err(Failure::input(
+                    "--max-eur needs to know what executors cost, and the scheduler was not told",
+                )
+                .hint("start it with --price-per-hour EUROS --currency EUR"));
+            }
+            _ => {}
+        }
+    }
+    Ok(Bounds {
+        secs: given.max_minutes.map(|minutes| minutes * 60.0),
+        euros: given.max_eur,
+        euros_per_hour: given.price_per_hour,
     })
 }
 

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::document::Entry;
 use super::shown::{holds_secret, is_secret};
 use super::weave::Woven;
-use super::{SETTINGS, SHOW_SETTINGS};
+use super::{Given, SETTINGS, SHOW_SETTINGS};
 
 /// A setting of the chosen command.
 pub(super) struct Setting {
@@ -65,6 +65,43 @@ pub(super) enum Source {
     },
     Default,
     Unset,
+}
+
+impl Setting {
+    /// How it would be typed, where it was given by the command line or the file.
+    pub(super) fn given(&self) -> Option<Given> {
+        if !matches!(self.source, Source::CommandLine | Source::File { .. }) {
+            return None;
+        }
+        let flag = || OsString::from(format!("--{}", self.key));
+        let valued = |scalar: &Scalar| {
+            let mut word = flag();
+            word.push("=");
+            word.push(scalar.text());
+            word
+        };
+        let words = match &self.value {
+            Value::Unset | Value::Flag(false) => return None,
+            Value::Flag(true) => vec![flag()],
+            Value::Count(times) => vec![flag(); usize::from(*times)],
+            Value::One(scalar) => vec![valued(scalar)],
+            Value::Many(scalars) => scalars.iter().map(valued).collect(),
+        };
+        Some(Given {
+            key: self.key.clone(),
+            words,
+        })
+    }
+}
+
+impl Scalar {
+    fn text(&self) -> OsString {
+        match self {
+            Self::Bool(value) => value.to_string().into(),
+            Self::Number(text) | Self::Text(text) => text.into(),
+            Self::Raw(text) => text.clone(),
+        }
+    }
 }
 
 /// Whether a file may set it: whatever says how, not what to do now.

@@ -17,7 +17,7 @@ use super::gate::Server;
 use super::summarise::summarise;
 use super::tally::Tally;
 use crate::error::VersionInfo;
-use crate::summary::{ExecutorSummary, JobDetail, JobPhase, JobSummary, Scaling};
+use crate::summary::{Cost, ExecutorSummary, JobDetail, JobPhase, JobSummary, Scaling};
 
 /// An answer this old is given again: many may ask, several times a second.
 const FRESH: Duration = Duration::from_millis(150);
@@ -173,6 +173,10 @@ impl View {
             running_tasks: at_work,
             slots,
             wanted_executors: (pending + at_work).div_ceil(each),
+            executor_hour: self.price.as_ref().map(|price| Cost {
+                amount: price.per_executor_hour,
+                currency: price.currency.clone(),
+            }),
         }
     }
 

@@ -150,6 +150,13 @@ impl Extractor {
         }
     }
 
+    /// Lets go of memory that further images would need; they get it anew.
+    pub fn rest(&self) {
+        if let Method::Network { backbone, .. } = &self.method {
+            backbone.rest();
+        }
+    }
+
     /// The network and its engine, and how the network was asked for: its name or its file.
     #[must_use]
     pub fn backbone(&self) -> Option<(&Backbone, &str)> {

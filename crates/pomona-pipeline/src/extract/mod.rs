@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::batching::Batching;
+use crate::bounds::{Bounds, Reached};
 use crate::error::PipelineError;
 use crate::events::{Event, Observer, Progress};
 use crate::extraction::{Extraction, KeyPointExtraction, NetworkExtraction};
@@ -62,6 +63,8 @@ pub struct ExtractSettings {
     pub on_error: OnError,
     /// Which of the photos are looked at.
     pub selection: Selection,
+    /// How long it may take, and what it may cost.
+    pub bounds: Bounds,
 }
 
 /// Which of the photos are looked at.
@@ -85,6 +88,8 @@ pub struct Extracted {
     pub listing_seconds: f64,
     /// Images whose features this run worked out.
     pub new_images: u64,
+    /// Bytes of photos that it read.
+    pub bytes_read: u64,
     /// Listed objects that an earlier run had done.
     pub done_before: u64,
     /// Time of all threads for decoding and preparing, seconds.
@@ -281,6 +286,7 @@ pub(crate) async fn extract(
     let mut receiving = true;
     let mut found = None;
     let mut outcome = Ok(());
+    let mut reached = None;
     while outcome.is_ok()
         && (found.is_none() || receiving || !running.is_empty() || !batching.is_empty())
     {
@@ -301,9 +307,22 @@ pub(crate) async fn extract(
                 Ok(done) => found = Some(done),
                 Err(error) => outcome = Err(error),
             },
-            _ = tick.tick() => report_progress(context, extractor, &before, &listed, started),
+            _ = tick.tick() => {
+                report_progress(context, work, &before, &listed, started);
+                if reached.is_none() {
+                    reached = settings.bounds.reached(context.started, context.runner.as_ref());
+                }
+            }
+        }
+        if let Some(reached) = reached
+            && outcome.is_ok()
+            && (running.is_empty() || context.runner.is_remote())
+        {
+            // In this process the shards that are begun are ended; on a cluster what is done of a job stays done.
+            outcome = Err(bounded(reached, context, extractor, &before, &listed));
         }
         if outcome.is_ok()
+            && reached.is_none()
             && let Some(shards) = batching.next(running.len(), receiving)
         {
             let job = Arc::clone(&job);
@@ -321,7 +340,7 @@ pub(crate) async fn extract(
         return Err(PipelineError::Interrupted);
     };
     let listing_seconds = found.seconds;
-    report_progress(context, extractor, &before, &listed, started);
+    report_progress(context, work, &before, &listed, started);
     let growth = found.finish(context, folder).await?;
     let ledger = LedgerSummary::read(folder).await?;
     let seconds = started.elapsed().as_secs_f64();
@@ -332,12 +351,14 @@ pub(crate) async fn extract(
         listing_seconds,
         done_before: listed.done_before.load(Ordering::Relaxed),
         new_images: reading.done - before.done,
+        bytes_read: reading.bytes - before.bytes,
         prepare_seconds: reading.prepare_secs - before.prepare_secs,
         features_seconds: reading.features_secs - before.features_secs,
         is_changed: growth.is_changed,
         first_shard: growth.first_shard,
         generation: growth.generation,
     };
+    extractor.rest();
     context.observer.event(&Event::StageFinished {
         stage: "extract",
         seconds,
@@ -412,13 +433,34 @@ pub(crate) fn features_stage(extractor: &Extractor) -> &'static str {
     }
 }
 
-fn report_progress(
+/// What a run that reached a bound says.
+fn bounded(
+    reached: Reached,
     context: &Context,
     extractor: &Extractor,
     before: &ExtractReading,
     listed: &Listed,
+) -> PipelineError {
+    let reading = reading(context, extractor);
+    let here = reading.done + reading.failed - before.done - before.failed;
+    let done = here + listed.done_before.load(Ordering::Relaxed);
+    let images = listed.images.load(Ordering::Relaxed);
+    PipelineError::Bounded {
+        bound: reached.to_string(),
+        done,
+        left: images.saturating_sub(done),
+        is_all_listed: listed.ended.load(Ordering::Relaxed),
+    }
+}
+
+fn report_progress(
+    context: &Context,
+    work: &Work<'_>,
+    before: &ExtractReading,
+    listed: &Listed,
     started: Instant,
 ) {
+    let extractor = work.extractor;
     let reading = reading(context, extractor);
     let (done, failed) = (reading.done - before.done, reading.failed - before.failed);
     let total = listed.images.load(Ordering::Relaxed);
@@ -451,6 +493,10 @@ fn report_progress(
         seconds_left,
         sent_again,
         throttled,
+        spent: work
+            .settings
+            .bounds
+            .spent(context.started, context.runner.as_ref()),
         limited_by,
     }));
 }

@@ -110,7 +110,7 @@ pub(super) fn teller(reporter: &Reporter) -> Arc<dyn Fn(&str) + Send + Sync> {
         if reporter.is_json() {
             note(&reporter, text);
         } else {
-            reporter.say(&super::shown::plain(text));
+            reporter.say(&crate::text::plain(text));
         }
     })
 }

@@ -31,7 +31,7 @@ pub(super) fn job(args: &JobArgs, reporter: &Reporter) -> Result<(), Failure> {
         JobPhase::Failed if args.watch => Err(Failure::input(format!(
             "job {} failed: {}",
             args.id,
-            shown::plain(job.summary.error.as_deref().unwrap_or("nobody knows why"))
+            crate::text::plain(job.summary.error.as_deref().unwrap_or("nobody knows why"))
         ))),
         JobPhase::Cancelled if args.watch => {
             Err(Failure::input(format!("job {} was cancelled", args.id)))

@@ -4,65 +4,12 @@ use std::fmt::Write;
 
 use pomona_cluster::{ExecutorSummary, JobDetail, JobSummary};
 
+use crate::text::{plain, seconds, table};
+
 /// Cells of a bar of progress.
 const BAR: usize = 30;
 /// Executors and stages that are listed.
 const LISTED: usize = 50;
-
-/// Text from elsewhere, without what would steer a terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
-/// Rows of cells, in columns; the first `left` of them to the left, others to the right.
-pub(super) fn table(left: usize, rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            if column > 0 {
-                line.push_str("  ");
-            }
-            let space = " ".repeat(width.saturating_sub(cell.chars().count()));
-            if column < left {
-                line.push_str(cell);
-                line.push_str(&space);
-            } else {
-                line.push_str(&space);
-                line.push_str(cell);
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// Seconds as "34 s", "2 min 05 s" or "1 h 02 min".
-pub(super) fn seconds(secs: f64) -> String {
-    if !secs.is_finite() || secs < 0.0 {
-        return "–".to_owned();
-    }
-    let whole = secs.round() as u64;
-    match whole {
-        _ if secs < 9.95 => format!("{secs:.1} s"),
-        0..60 => format!("{whole} s"),
-        60..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
-    }
-}
 
 fn rate(job: &JobSummary) -> String {
     job.images_per_second
