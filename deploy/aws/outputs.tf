@@ -29,6 +29,6 @@ output "report" {
 }
 
 output "what_is_left" {
-  description = "After `tofu destroy`: must name nothing but the bucket, where destroy_data was false."
+  description = "Note it before `tofu destroy` and give it afterwards: it must name nothing but the bucket, where destroy_data was false."
   value       = "aws resourcegroupstaggingapi get-resources --region ${var.region} --tag-filters Key=project,Values=${var.name} --query 'ResourceTagMappingList[].ResourceARN'"
 }
