@@ -53,6 +53,7 @@ VARIANTS = {
 REFUSED = [
     ["--set=image.repository="],
     ["--set=image.repository=x", "--set=executor.worker=3"],
+    ["--set=image.repository=x", "--set=executors.workers=3"],
     ["--set=image.repository=x", "--set=executor.workers=0"],
     ["--set=image.repository=x", "--set=executor.drainSecs=soon"],
     ["--set=image.repository=x", "--set=image.digest=sha256:1"],

@@ -57,18 +57,22 @@ def compose_schema():
 
 
 def check_compose():
-    try:
-        compose({})
-    except Wrong:
-        pass
-    else:
-        raise Wrong("compose.yaml works without secrets: somebody's would be everybody's")
-    described = compose({"STORE_KEY": "key", "STORE_SECRET": "secret"})
-    for error in jsonschema.Draft7Validator(compose_schema()).iter_errors(described):
+    for given in ({"STORE_KEY": "given-key"}, {"STORE_SECRET": "given-secret"}):
+        try:
+            compose(given)
+        except Wrong:
+            continue
+        raise Wrong(f"compose.yaml works with {', '.join(given)} alone: somebody's secret would be everybody's")
+    described = compose({"STORE_KEY": "given-key", "STORE_SECRET": "given-secret"})
+    schema = compose_schema()
+    for error in jsonschema.validators.validator_for(schema)(schema).iter_errors(described):
         raise Wrong(f"compose.yaml: {error.json_path}: {error.message}")
     services = described["services"]
     certified = {text.split("=", 1)[1] for text in services["certificates"]["command"] if text.startswith("--host=")}
     for name, service in services.items():
+        for variable, value in service.get("environment", {}).items():
+            secret = any(word in variable for word in ("KEY", "SECRET", "PASSWORD", "TOKEN"))
+            demand(not secret or value in ("given-key", "given-secret"), f"compose.yaml: {name}: {variable} is the same for everybody")
 
         def must(condition, text, name=name):
             demand(condition, f"compose.yaml: {name}: {text}")
