@@ -70,8 +70,8 @@ class Place:
 
     def argument(self, text):
         name, equals, value = text.partition("=") if text.startswith("--") else ("", "", text)
-        # Hosts that certificates are made for stay as they are.
-        new = text if name == "--host" else name + equals + self.value(value)
+        # Hosts that certificates are made for stay as they are, and so do commands that are called like a host.
+        new = text if name == "--host" or text in self.hosts else name + equals + self.value(value)
         if new != text:
             self.changed.append(f"{text} → {new}")
         return new
@@ -146,6 +146,7 @@ class Site:
         return variables
 
     def prepare(self, what, place, arguments, own):
+        place.changed.clear()
         environment = self.environment(place, own)
         command = [str(self.program), *(place.argument(text) for text in arguments)]
         self.count += 1

@@ -152,7 +152,9 @@ class Charted:
         for command in re.sub(r"\\\n\s*", " ", notes(self.arguments)).splitlines():
             words = shlex.split(command)
             if words[:2] == ["pomona", "cluster"]:
-                self.site.run("certificates", Place({}, {}, []), [*words[1:3], str(folder / words[3]), *words[4:]], {})
+                # A person's machine: the folder is below the current one.
+                here = Place({"/here": folder}, {}, [])
+                self.site.run("certificates", here, [*words[1:3], f"/here/{words[3]}", *words[4:]], {})
             if words[:1] == ["kubectl"] and "secret" in words:
                 source = words[-1].split("=", 1)[1]
                 demand((folder / source).is_dir(), f"there is no {source} to make a secret of")
