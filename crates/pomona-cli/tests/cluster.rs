@@ -160,3 +160,68 @@ fn certificates_serve_and_are_needed() {
     assert_eq!(stranger.status.code(), Some(1));
     assert!(said(&stranger).contains("--tls"), "{}", said(&stranger));
 }
+
+#[test]
+fn certificates_are_kept_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let make = |hosts: &[&str], more: &[&str]| {
+        let mut args = vec!["certificates", "made", "--json"];
+        args.extend(hosts.iter().flat_map(|host| ["--host", *host]));
+        args.extend(more);
+        output(at, &args)
+    };
+    assert_eq!(
+        json(&make(&["one"], &["--keep"]))["kept"],
+        Value::Array(Vec::new())
+    );
+    let key = std::fs::read(at.join("made/one/key.pem")).unwrap();
+    let again = make(&["one", "two"], &[]);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    let told = json(&make(&["one", "two"], &["--keep"]));
+    assert_eq!(told["kept"], serde_json::json!(["one"]));
+    assert_eq!(told["folders"], serde_json::json!(["made/two"]));
+    assert_eq!(std::fs::read(at.join("made/one/key.pem")).unwrap(), key);
+}
+
+#[test]
+fn a_scheduler_with_certificates_is_probed_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let made = json(&output(
+        at,
+        &["certificates", "made", "--host", "localhost", "--json"],
+    ));
+    let identity = made["folders"][0].as_str().unwrap();
+    let (_scheduler, figures) = Process::start(
+        at,
+        &[
+            "scheduler",
+            "--bind",
+            "127.0.0.1:0",
+            "--tls",
+            identity,
+            "--metrics-bind",
+            "127.0.0.1:0",
+            "--executor-slots",
+            "5",
+        ],
+        "figures are at",
+    );
+    let address = figures
+        .strip_prefix("http://")
+        .and_then(|rest| rest.strip_suffix("/metrics"))
+        .unwrap();
+    let answer = |path: &str| {
+        use std::io::{Read as _, Write as _};
+
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    assert!(answer("/healthz").starts_with("HTTP/1.0 200"));
+    assert!(answer("/pomona/scaling").contains("\"wanted_executors\":0"));
+    assert!(answer("/pomona/jobs").starts_with("HTTP/1.0 404"));
+}

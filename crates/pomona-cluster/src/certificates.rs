@@ -65,6 +65,29 @@ pub fn make_certificates(
         .collect()
 }
 
+/// Those of `hosts` that have no folder in `folder`. The certificates of the others are loaded, so that one that has
+/// expired is not taken for one that serves.
+///
+/// # Errors
+///
+/// [`ClusterError::Setting`] for what is no host name or address, and [`ClusterError::Tls`] as [`Tls::load`].
+pub fn hosts_without_certificate(
+    folder: &Path,
+    hosts: &[String],
+) -> Result<Vec<String>, ClusterError> {
+    let mut without = Vec::new();
+    for host in hosts {
+        check_host(host)?;
+        let path = folder.join(folder_name(host));
+        if path.exists() {
+            Tls::load(&path)?;
+        } else {
+            without.push(host.clone());
+        }
+    }
+    Ok(without)
+}
+
 fn check_host(host: &str) -> Result<(), ClusterError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '*');
     let wildcards = host.matches('*').count();

@@ -18,7 +18,7 @@ mod summary;
 mod tls;
 mod version;
 
-pub use certificates::make_certificates;
+pub use certificates::{hosts_without_certificate, make_certificates};
 pub use client::SchedulerClient;
 pub use engine::Engine;
 pub use error::{ClusterError, TlsProblem, VersionInfo};

@@ -56,6 +56,12 @@ pub(crate) struct SchedulerArgs {
     /// Serve other machines in the clear: whoever reaches the address can run plans.
     #[arg(long)]
     pub(crate) plain_text: bool,
+    /// Address for figures and probes in the clear, besides --bind: /metrics, /pomona/scaling, /healthz, /readyz.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) metrics_bind: Option<String>,
+    /// Tasks that an executor runs at a time, to tell how many are wanted while none is there.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1025))]
+    pub(crate) executor_slots: u32,
     /// Seconds of silence after which an executor is lost and its work is given to others.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub(crate) executor_timeout_secs: u64,
@@ -159,6 +165,9 @@ pub(crate) struct CertificatesArgs {
     /// Host to make a certificate for, by the name or address that others connect to; may be given more than once.
     #[arg(long, value_name = "NAME", required = true)]
     pub(crate) host: Vec<String>,
+    /// Leave hosts alone that have a certificate which serves, instead of refusing.
+    #[arg(long)]
+    pub(crate) keep: bool,
     /// Days for which the certificates hold.
     #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) days: u32,

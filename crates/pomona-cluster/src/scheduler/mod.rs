@@ -86,6 +86,11 @@ pub struct SchedulerSettings {
     pub tls: Option<Tls>,
     /// Whether other machines may be served in the clear.
     pub plain_text: bool,
+    /// Where figures and probes are served in the clear, besides `bind`: `/metrics`, `/pomona/scaling`, `/healthz` and
+    /// `/readyz`, and nothing else.
+    pub metrics_bind: Option<SocketAddr>,
+    /// Tasks that an executor runs at a time, to tell how many executors are wanted while there is none to ask.
+    pub executor_slots: u32,
     /// Which plan nodes and functions it can read.
     pub codec: Arc<dyn PhysicalExtensionCodec>,
     /// Makes the sessions in which plans are read. Ballista's own by default.
@@ -122,6 +127,8 @@ impl SchedulerSettings {
             bind: SocketAddr::from(([127, 0, 0, 1], 50_050)),
             tls: None,
             plain_text: false,
+            metrics_bind: None,
+            executor_slots: 1,
             codec,
             session_builder: None,
             executor_timeout: Duration::from_secs(20),
@@ -169,6 +176,7 @@ pub fn check_exposure(
 pub struct Scheduler {
     listener: TcpListener,
     address: SocketAddr,
+    figures: Option<(TcpListener, SocketAddr)>,
     gate: Gate,
     jobs: Arc<Jobs>,
     view: Arc<View>,
@@ -198,6 +206,10 @@ impl Scheduler {
             address: settings.bind,
             source,
         })?;
+        let figures = match settings.metrics_bind {
+            Some(bind) => Some(figures_listener(bind).await?),
+            None => None,
+        };
         let tally = Arc::new(Tally::new(settings.executor_timeout));
         let session_builder = settings
             .session_builder
@@ -238,10 +250,12 @@ impl Scheduler {
             collector,
             settings.price.clone(),
             settings.version.clone(),
+            settings.executor_slots,
         ));
         Ok(Self {
             listener,
             address,
+            figures,
             gate: Gate {
                 server,
                 tally,
@@ -260,11 +274,17 @@ impl Scheduler {
         self.address
     }
 
+    /// Where figures are served in the clear.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.figures.as_ref().map(|(_, address)| *address)
+    }
+
     /// Serves until the settings' token is cancelled.
     pub async fn run(self) {
         let Self {
             listener,
             address,
+            figures,
             gate,
             jobs,
             view,
@@ -274,12 +294,32 @@ impl Scheduler {
         let grpc = SchedulerGrpcServer::new(gate.clone())
             .max_encoding_message_size(most)
             .max_decoding_message_size(most);
+        let figures_router = routes::figures(view.clone());
         let router = routes::router(grpc, gate.server.clone(), view);
         let router = guard::guarded(router, address.ip(), settings.tls.is_some());
         let upkeep = tokio::spawn(upkeep(gate, jobs));
-        serve(listener, router, settings.tls.as_ref(), settings.stop).await;
+        let stop = settings.stop.clone();
+        let figures = async move {
+            if let Some((listener, address)) = figures {
+                let router = guard::guarded(figures_router, address.ip(), false);
+                serve(listener, router, None, stop).await;
+            }
+        };
+        tokio::join!(
+            serve(listener, router, settings.tls.as_ref(), settings.stop),
+            figures
+        );
         upkeep.abort();
     }
+}
+
+async fn figures_listener(bind_to: SocketAddr) -> Result<(TcpListener, SocketAddr), ClusterError> {
+    let listener = bind(bind_to).await?;
+    let address = listener.local_addr().map_err(|source| ClusterError::Bind {
+        address: bind_to,
+        source,
+    })?;
+    Ok((listener, address))
 }
 
 /// Runs a scheduler until its token is cancelled.
@@ -291,6 +331,9 @@ pub async fn run_scheduler(settings: SchedulerSettings) -> Result<(), ClusterErr
     let tell = settings.tell.clone();
     let scheduler = Scheduler::start(settings).await?;
     tell(&format!("the scheduler listens at {}", scheduler.address()));
+    if let Some(address) = scheduler.metrics_address() {
+        tell(&format!("figures are at http://{address}/metrics"));
+    }
     scheduler.run().await;
     Ok(())
 }

@@ -50,6 +50,17 @@ pub(crate) fn router(
         .merge(ours)
 }
 
+/// What may be told to anybody: figures and probes. Nobody is named there and nothing can be done.
+pub(crate) fn figures(view: Arc<View>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/pomona/scaling", get(scaling))
+        .with_state(view)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+}
+
 async fn version(State(view): State<Arc<View>>) -> Response {
     Json(&view.version).into_response()
 }

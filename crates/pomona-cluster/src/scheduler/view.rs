@@ -30,6 +30,7 @@ pub(crate) struct View {
     collector: Arc<Collector>,
     price: Option<Price>,
     pub(crate) version: VersionInfo,
+    executor_slots: u32,
     fresh: Mutex<HashMap<String, (Instant, Arc<JobDetail>)>>,
 }
 
@@ -50,6 +51,7 @@ impl View {
         collector: Arc<Collector>,
         price: Option<Price>,
         version: VersionInfo,
+        executor_slots: u32,
     ) -> Self {
         Self {
             server,
@@ -58,6 +60,7 @@ impl View {
             collector,
             price,
             version,
+            executor_slots,
             fresh: Mutex::default(),
         }
     }
@@ -167,7 +170,10 @@ impl View {
             }
         }
         let (slots, executors) = self.tally.slots();
-        let each = slots.checked_div(executors).unwrap_or(1).max(1);
+        let each = slots
+            .checked_div(executors)
+            .unwrap_or_else(|| self.executor_slots.into())
+            .max(1);
         Scaling {
             pending_tasks: pending,
             running_tasks: at_work,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pomona_cluster::{ClusterError, Tls, TlsProblem, make_certificates};
+use pomona_cluster::{ClusterError, Tls, TlsProblem, hosts_without_certificate, make_certificates};
 
 fn hosts(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -41,6 +41,19 @@ fn a_host_is_added_later_and_nothing_is_overwritten() {
             "{bad}: {made:?}"
         );
     }
+}
+
+#[test]
+fn hosts_that_have_a_certificate_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = hosts(&["one", "*.workers.example", "two"]);
+    let without = || hosts_without_certificate(folder.path(), &wanted);
+    assert_eq!(without().unwrap(), wanted);
+    let made = make_certificates(folder.path(), &wanted[..2], 30).unwrap();
+    assert_eq!(without().unwrap(), hosts(&["two"]));
+    // What does not serve is not kept in silence.
+    fs::write(made[1].join("cert.pem"), "").unwrap();
+    assert!(matches!(without(), Err(ClusterError::Tls { .. })));
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub(crate) fn settings() -> SchedulerSettings {
 /// A scheduler in this process, and whatever was told.
 pub(crate) struct Running {
     pub(crate) address: String,
+    pub(crate) figures: Option<String>,
     pub(crate) told: Arc<Mutex<Vec<String>>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -63,6 +64,9 @@ impl Running {
         let scheduler = Scheduler::start(settings).await.unwrap();
         Self {
             address: scheduler.address().to_string(),
+            figures: scheduler
+                .metrics_address()
+                .map(|address| address.to_string()),
             told,
             stop,
             task: tokio::spawn(scheduler.run()),

@@ -274,3 +274,66 @@ async fn policies(address: &str) -> Vec<String> {
     .await
     .unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_told_in_the_clear_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let made =
+        pomona_cluster::make_certificates(folder.path(), &["localhost".to_owned()], 30).unwrap();
+    let mut settings = settings();
+    settings.tls = Some(pomona_cluster::Tls::load(&made[0]).unwrap());
+    settings.metrics_bind = Some("127.0.0.1:0".parse().unwrap());
+    let scheduler = Running::start(settings).await;
+    let figures = scheduler.figures.clone().unwrap();
+    let get = |path: &'static str| get_with(&figures, path, &[]);
+    assert_eq!(get("/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(get("/readyz").await.0, 503);
+    assert!(get("/metrics").await.1.contains("pomona_tasks_pending 0"));
+    let scaling: Value = serde_json::from_str(&get("/pomona/scaling").await.1).unwrap();
+    assert_eq!(scaling["wanted_executors"], 0);
+    for path in [
+        "/",
+        "/pomona/jobs",
+        "/pomona/executors",
+        "/pomona/version",
+        "/api/state",
+        "/api/executors",
+    ] {
+        assert_eq!(get(path).await.0, 404, "{path}");
+    }
+    let told = scheduler.told.lock().unwrap().clone();
+    assert!(told.is_empty(), "{told:?}");
+    scheduler.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_executors_their_size_is_taken_from_the_settings() {
+    let mut settings = settings();
+    settings.executor_slots = 4;
+    let mut scheduler = Running::start(settings).await;
+    let manner = Manner {
+        pause_ms: 200,
+        ..Manner::default()
+    };
+    let id = scheduler.submit("plums", shards(7, 2, manner)).await;
+    scheduler
+        .job(&id, |job| job.summary.state == JobPhase::Running)
+        .await;
+    let wanted = |text: &str| -> Value {
+        serde_json::from_str::<Value>(text).unwrap()["wanted_executors"].clone()
+    };
+    assert_eq!(wanted(&scheduler.get("/pomona/scaling").await.1), 2);
+    // Whoever is there is believed.
+    scheduler.executor(1);
+    scheduler
+        .job(&id, |job| job.summary.shards.running > 0)
+        .await;
+    let scaling: Value = serde_json::from_str(&scheduler.get("/pomona/scaling").await.1).unwrap();
+    let open =
+        scaling["pending_tasks"].as_u64().unwrap() + scaling["running_tasks"].as_u64().unwrap();
+    assert_eq!(scaling["wanted_executors"], open);
+    scheduler
+        .job(&id, |job| job.summary.state == JobPhase::Finished)
+        .await;
+    scheduler.end().await;
+}

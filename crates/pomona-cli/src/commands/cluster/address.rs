@@ -27,6 +27,24 @@ pub(super) fn listen_at(text: &str, option: &str) -> Result<SocketAddr, Failure>
         .ok_or_else(wrong)
 }
 
+/// Where to serve figures in the clear.
+pub(super) fn figures_at(
+    text: Option<&str>,
+    reporter: &Reporter,
+) -> Result<Option<SocketAddr>, Failure> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let address = listen_at(text, "--metrics-bind")?;
+    if !address.ip().is_loopback() {
+        note(
+            reporter,
+            &format!("figures are served at {address} in the clear, to whoever reaches it"),
+        );
+    }
+    Ok(Some(address))
+}
+
 /// Host and port of a scheduler. `df://` before them and brackets around the host are left out.
 pub(super) fn host_and_port(text: &str) -> Result<(String, u16), Failure> {
     let wrong = || {

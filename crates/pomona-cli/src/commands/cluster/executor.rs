@@ -6,7 +6,7 @@ use std::time::Duration;
 use pomona_cluster::{ExecutorEvent, ExecutorSettings, own_version, run_executor, stop_on_signals};
 use pomona_pipeline::{Context, Silent};
 
-use super::address::{exposure, host_and_port, identity, listen_at, runtime, teller};
+use super::address::{exposure, figures_at, host_and_port, identity, listen_at, runtime, teller};
 use crate::args::ExecutorArgs;
 use crate::cluster::executor_engine;
 use crate::failure::Failure;
@@ -17,15 +17,7 @@ pub(super) fn executor(args: &ExecutorArgs, reporter: &Reporter) -> Result<(), F
     let bind = listen_at(&args.bind, "--bind")?;
     let tls = identity(&args.scheduler.tls, reporter)?;
     exposure(bind, tls.is_some(), args.plain_text, reporter)?;
-    let metrics_bind = match &args.metrics_bind {
-        Some(text) => {
-            let address = listen_at(text, "--metrics-bind")?;
-            // Asked for by name, and only figures are served there.
-            exposure(address, false, true, reporter)?;
-            Some(address)
-        }
-        None => None,
-    };
+    let metrics_bind = figures_at(args.metrics_bind.as_deref(), reporter)?;
     let workers = match args.workers {
         Some(workers) => workers as usize,
         None => std::thread::available_parallelism().map_or(1, usize::from),

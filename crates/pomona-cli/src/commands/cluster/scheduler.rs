@@ -6,7 +6,7 @@ use pomona_cluster::{
     Price, SchedulerSettings, own_version, plan_codec, run_scheduler, stop_on_signals,
 };
 
-use super::address::{exposure, identity, listen_at, runtime, teller};
+use super::address::{exposure, figures_at, identity, listen_at, runtime, teller};
 use crate::args::SchedulerArgs;
 use crate::failure::Failure;
 use crate::progress::Reporter;
@@ -15,9 +15,12 @@ pub(super) fn scheduler(args: &SchedulerArgs, reporter: &Reporter) -> Result<(),
     let bind = listen_at(&args.bind, "--bind")?;
     let tls = identity(&args.tls, reporter)?;
     exposure(bind, tls.is_some(), args.plain_text, reporter)?;
+    let metrics_bind = figures_at(args.metrics_bind.as_deref(), reporter)?;
     let settings = SchedulerSettings {
         bind,
         tls,
+        metrics_bind,
+        executor_slots: args.executor_slots,
         plain_text: args.plain_text,
         executor_timeout: Duration::from_secs(args.executor_timeout_secs),
         no_executors_grace: Duration::from_secs(args.no_executors_secs),
