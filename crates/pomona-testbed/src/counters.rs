@@ -80,6 +80,8 @@ pub struct LogEntry {
     pub key: String,
     /// The query of the URL, as sent; empty if there was none.
     pub query: String,
+    /// The access key that the request says it was signed with, whether that is true or not.
+    pub access_key: Option<String>,
     /// Headers that name a byte range, a condition or an encryption, as sent: lower-case name and value.
     pub headers: Vec<(String, String)>,
 }

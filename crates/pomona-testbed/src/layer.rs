@@ -230,6 +230,7 @@ fn log_entry(request: &Request<Incoming>, target: &Target) -> LogEntry {
         bucket: target.bucket.clone(),
         key: target.key.clone(),
         query: request.uri().query().unwrap_or("").to_owned(),
+        access_key: access_key(request.headers()).map(str::to_owned),
         headers: headers.collect(),
     }
 }
