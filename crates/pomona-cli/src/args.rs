@@ -18,7 +18,7 @@ use pomona_pipeline::assets::EngineChoice;
 
 pub(crate) use cluster::{
     AskArgs, CancelArgs, CertificatesArgs, ClusterArgs, ClusterCommand, ExecutorArgs, JobArgs,
-    JobsArgs, SchedulerAddress, SchedulerArgs, TlsArgs,
+    JobsArgs, SchedulerAddress, SchedulerArgs, TlsArgs, UpArgs,
 };
 pub(crate) use plan::{BoundArgs, ForecastArgs, PlanArgs};
 pub(crate) use store::{EncryptionArg, StoreArgs};

@@ -12,6 +12,7 @@ pub(crate) struct ClusterArgs {
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
+  pomona cluster up --local 2                  all of it on this machine, to try it
   pomona cluster scheduler                     on one machine
   pomona cluster executor --scheduler HOST:50050
                                                on each other, or several times on one
@@ -19,6 +20,8 @@ pub(crate) struct ClusterArgs {
 
 A scheduler serves its own machine only, unless --bind says otherwise; then it needs --tls or --plain-text.")]
 pub(crate) enum ClusterCommand {
+    /// Start a scheduler and executors on this machine, until Ctrl-C.
+    Up(UpArgs),
     /// Hand out work to executors until told to stop; show it on a web page.
     Scheduler(SchedulerArgs),
     /// Do the work that a scheduler hands out.
@@ -39,6 +42,33 @@ pub(crate) enum ClusterCommand {
     Cancel(CancelArgs),
     /// Make the certificates with which the machines of a cluster know each other.
     Certificates(CertificatesArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  pomona cluster up --local 2
+  pomona cluster up --local 4 --workers 1 --bind 127.0.0.1:0
+
+Processes of their own, so that one can be killed to see what happens. Nothing but this machine is served.")]
+pub(crate) struct UpArgs {
+    /// Executors to start.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) local: u32,
+    /// Threads of each that work on images.  [default: the machine's cores in equal parts]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) workers: Option<u32>,
+    /// Address of the scheduler on this machine; port 0 is any free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
+    pub(crate) bind: String,
+    /// Folder for the jobs that are over, so that they are known after a restart.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) history: Option<PathBuf>,
+    /// What an executor costs an hour, to show what jobs cost.
+    #[arg(long, value_name = "AMOUNT", value_parser = price)]
+    pub(crate) price_per_hour: Option<f64>,
+    /// Currency of that price.
+    #[arg(long, value_name = "NAME", default_value = "EUR")]
+    pub(crate) currency: String,
 }
 
 #[derive(Debug, Args)]

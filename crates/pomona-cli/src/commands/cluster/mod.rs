@@ -8,6 +8,7 @@ mod jobs;
 mod scheduler;
 mod shown;
 mod status;
+mod up;
 
 use crate::args::{ClusterArgs, ClusterCommand};
 use crate::failure::Failure;
@@ -15,6 +16,7 @@ use crate::progress::Reporter;
 
 pub(crate) fn cluster(args: &ClusterArgs, reporter: &Reporter) -> Result<(), Failure> {
     match &args.command {
+        ClusterCommand::Up(args) => up::up(args, reporter),
         ClusterCommand::Scheduler(args) => scheduler::scheduler(args, reporter),
         ClusterCommand::Executor(args) => executor::executor(args, reporter),
         ClusterCommand::Status(args) => status::status(args, reporter),
