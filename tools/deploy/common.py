@@ -34,16 +34,22 @@ def tool(name):
     return Path(sys.executable).parent / name
 
 
-def container_file():
-    """Instructions of the last stage: (instruction, rest)."""
+def container_stages():
+    """Instructions of each stage: (instruction, rest)."""
     text = re.sub(r"\\\n", " ", (DEPLOY / "Containerfile").read_text(encoding="utf-8"))
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    stage = []
+    stages = [[]]
     for line in lines:
         instruction, _, rest = line.partition(" ")
-        stage = [] if instruction == "FROM" else stage
-        stage.append((instruction, rest.strip()))
-    return stage
+        if instruction == "FROM":
+            stages.append([])
+        stages[-1].append((instruction, rest.strip()))
+    return stages
+
+
+def container_file():
+    """Instructions of the last stage."""
+    return container_stages()[-1]
 
 
 def container_environment():

@@ -19,7 +19,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from common import Wrong, container_environment, container_file, demand
+from common import ROOT, Wrong, called, container_environment, container_file, container_stages, demand
 
 PATIENCE_SECS = 90
 NOWHERE = "/dev/null"
@@ -32,13 +32,12 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def engine():
-    """ONNX Runtime's library, from where the program keeps it."""
+def fetched_engines():
+    """Folders of ONNX Runtime where the program keeps them."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pomona"
-    named = os.environ.get("POMONA_ORT_LIBRARY")
-    found = [Path(named)] if named else sorted(cache.glob("onnxruntime-*/libonnxruntime*"))
-    demand(found and found[-1].is_file(), "ONNX Runtime is not in the cache: run `pomona demo` once")
-    return found[-1]
+    found = list(cache.glob("onnxruntime-*"))
+    demand(found, "ONNX Runtime is not in the cache: run `pomona demo` once")
+    return found
 
 
 class Place:
@@ -130,6 +129,8 @@ class Site:
         self.scratch = scratch
         self.show = show
         self.count = 0
+        # What the image's last stage takes over from the one before it.
+        self.image = scratch / "image"
 
     def folder(self, *names):
         place = self.scratch.joinpath(*names)
@@ -139,11 +140,10 @@ class Site:
     def environment(self, place, own):
         """What the image says, then what the one who starts it says; nothing of this machine's."""
         variables = container_environment()
-        library = variables.pop("POMONA_ORT_LIBRARY")
-        demand(library.startswith("/usr/local/lib/pomona/"), "the image's engine is elsewhere")
+        library = self.image / variables.pop("POMONA_ORT_LIBRARY").lstrip("/")
+        demand(library.is_file(), f"Containerfile: the image has no {library.relative_to(self.image)}")
         variables = {name: place.argument(value) for name, value in (variables | own).items()}
-        variables["POMONA_ORT_LIBRARY"] = str(engine())
-        return variables
+        return variables | {"POMONA_ORT_LIBRARY": str(library)}
 
     def prepare(self, what, place, arguments, own):
         place.changed.clear()
@@ -179,6 +179,29 @@ class Site:
             # What the program does by itself, with its port.
             own["POMONA_SCHEDULER"] = f"127.0.0.1:{SCHEDULER_PORT}"
         return self.run(f"{what}-health", place, arguments, own)
+
+
+def build_image(site):
+    """What the container file does with a program that is built: the engine is put beside it, and folders are made."""
+    [steps] = [
+        [rest for instruction, rest in stage if instruction == "RUN" and "--mount" not in rest and "demo" in rest]
+        for stage in container_stages()[1:-1]
+    ]
+    demand(len(steps) == 1, "Containerfile: it is not one step any more that follows on the build")
+    program = site.folder("image/usr/local/bin") / "pomona"
+    program.symlink_to(site.program)
+    cache = site.folder("image-cache")
+    for folder in fetched_engines():
+        (cache / folder.name).symlink_to(folder)
+    script = steps[0]
+    for theirs, ours in (("/tmp/demo", site.folder("image-demo")), ("/cache", cache), ("/image", site.image)):
+        script = re.sub(rf"(?<![\w/]){theirs}\b", str(ours), script)
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(site.scratch), "POMONA_OFFLINE": "1"}
+    called(["sh", "-c", f"set -e; cd {ROOT}; {script}"], env=variables)
+    for instruction, rest in container_file():
+        if instruction == "COPY":
+            source = rest.split()[-2]
+            demand((site.image / source.removeprefix("/image/")).is_dir(), f"Containerfile: the build makes no {source}")
 
 
 class Store:

@@ -17,6 +17,7 @@ from processes import (
     Place,
     Process,
     all_took_work,
+    build_image,
     fetched,
     free_port,
     known_as,
@@ -448,6 +449,8 @@ class Clouded:
 
 def check_all(site, store, scripts, settings):
     """Gives the names of all metrics that are served."""
+    print("-- image: what its build makes of the program", flush=True)
+    build_image(site)
     print("-- containers: certificates, scheduler, two executors, a run", flush=True)
     served = Composed(site, store).check(store.root)
     print("-- pods: the commands of the notes, a scheduler, an executor, the demonstration", flush=True)
