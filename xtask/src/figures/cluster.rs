@@ -93,18 +93,29 @@ fn differences(place: &Place, here: &Path, there: &Path) -> Result<(bool, f64)> 
 
 /// Seconds from the start of a scheduler and an executor, and of a run on them, to the first image in work.
 fn first_image(place: &Place, shared: &Path) -> Result<f64> {
-    let out = place.scratch("first");
     let began = Instant::now();
     let cluster = Cluster::start(place, "first-cluster", 1, &[], 20)?;
+    until_first_task(place, shared, &cluster.address, &cluster.flag(), began)
+}
+
+/// Starts a run on a cluster; gives the seconds since `began` when its first image was in work.
+pub(super) fn until_first_task(
+    place: &Place,
+    shared: &Path,
+    address: &str,
+    flag: &[String],
+    began: Instant,
+) -> Result<f64> {
+    let out = place.scratch("first");
     let mut arguments = place.all_photos_run(shared, &out);
     arguments.retain(|argument| argument != "--quiet");
-    arguments.extend(cluster.flag());
+    arguments.extend(flag.iter().cloned());
     let mut child = Command::new(&place.pomona)
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let metrics = format!("http://{}/metrics", cluster.address);
+    let metrics = format!("http://{address}/metrics");
     let mut first = None;
     while began.elapsed() < Duration::from_secs(60) {
         // A task is at work from the moment that an executor has it.

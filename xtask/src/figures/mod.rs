@@ -7,10 +7,12 @@ mod chaos;
 mod cluster;
 mod codebook;
 mod damaged;
+mod deadlines;
 mod engines;
 mod faults;
 mod features;
 mod fit;
+mod forecast;
 mod growth;
 mod killed;
 mod memory;
@@ -23,6 +25,7 @@ mod repeat;
 mod roads;
 mod scale;
 mod troubles;
+mod up;
 mod words;
 
 use anyhow::{Result, bail};
@@ -67,7 +70,7 @@ const NO_SHARED: &str = "the shared photos are not here (POMONA_SHARED)";
 
 type Measure = fn(&Place) -> Result<Measured>;
 
-const ALL: [(&str, Measure); 23] = [
+const ALL: [(&str, Measure); 26] = [
     ("features", features::measure),
     ("pca", pca::measure),
     ("rate", rate::measure),
@@ -86,6 +89,9 @@ const ALL: [(&str, Measure); 23] = [
     ("cluster", cluster::measure),
     ("chaos", chaos::measure),
     ("scale", scale::measure),
+    ("forecast", forecast::measure),
+    ("deadlines", deadlines::measure),
+    ("up", up::measure),
     ("orb", orb::measure),
     ("codebook", codebook::measure),
     ("words", words::measure),

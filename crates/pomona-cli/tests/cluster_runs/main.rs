@@ -11,3 +11,4 @@ mod disturbed;
 mod refused;
 mod same;
 mod support;
+mod up;

@@ -177,9 +177,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::null());
+        Self::with_stdout(command)
+    }
+
+    /// The same with the standard output as the command has it.
+    pub(crate) fn with_stdout(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

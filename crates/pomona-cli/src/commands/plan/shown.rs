@@ -59,6 +59,7 @@ impl Shown<'_> {
                 "bytes": self.survey.sample_bytes,
                 "rehearsed_images": self.rehearsed.rehearsal.images,
             },
+            "rehearsal": self.rehearsed.rehearsal,
             "machines": self.offers,
             "prices": {
                 "dated": self.book.dated,
