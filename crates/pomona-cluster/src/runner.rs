@@ -210,6 +210,7 @@ impl ClusterRunner {
     fn failed(&self, reason: impl fmt::Display) -> EngineError {
         EngineError::Cluster {
             reason: reason.to_string(),
+            hint: None,
         }
     }
 

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
+use pomona_store::{Place, StoreError};
 
 /// What can go wrong between DataFusion and images.
 ///
@@ -136,8 +137,10 @@ pub enum EngineError {
     /// A job on a cluster failed.
     #[error("the cluster could not do the work: {reason}")]
     Cluster {
-        /// What it says, and what to do.
+        /// What it says.
         reason: String,
+        /// What to do, where that is known.
+        hint: Option<String>,
     },
     /// DataFusion itself failed.
     #[error(transparent)]
@@ -168,16 +171,25 @@ struct Carried(#[from] EngineError);
 
 /// What stands before and behind an error in what a cluster tells of a failed task.
 const TOLD: [&str; 2] = ["<<pomona: ", " :pomona>>"];
+/// What stands before what to do about it.
+const TO_DO: &str = " :hint: ";
 
 /// A cluster tells of errors in this form, wrapped in others: so that the text can be found in there, it is marked.
 impl std::fmt::Debug for Carried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [before, behind] = TOLD;
         write!(f, "{before}{}", self.0)?;
-        let mut cause = std::error::Error::source(&self.0);
+        let mut cause = match &self.0 {
+            // They say all that is of use.
+            EngineError::Place(StoreError::Object { .. }) | EngineError::Store(_) => None,
+            error => std::error::Error::source(error),
+        };
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();
+        }
+        if let Some(hint) = self.0.hint() {
+            write!(f, "{TO_DO}{hint}")?;
         }
         f.write_str(behind)
     }
@@ -191,16 +203,56 @@ impl EngineError {
         }
     }
 
+    /// What the scheduler of a cluster is told of an error that crossed DataFusion, if this is one:
+    /// [`EngineError::told_by_cluster`] reads it.
+    #[must_use]
+    pub fn for_cluster(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+        error
+            .downcast_ref::<Carried>()
+            .map(|error| format!("{error:?}"))
+    }
+
+    /// What a person is to see of what a cluster tells of a failed task.
+    #[must_use]
+    pub fn own_words(text: &str) -> &str {
+        let own = own_part(text);
+        own.split_once(TO_DO).map_or(own, |(reason, _)| reason)
+    }
+
     /// The error of a task, from what a cluster tells of it.
     #[must_use]
     pub fn told_by_cluster(text: &str) -> Self {
-        let [before, behind] = TOLD;
-        let own = text
-            .split_once(before)
-            .and_then(|(_, rest)| rest.split_once(behind))
-            .map(|(own, _)| own);
+        let own = own_part(text);
+        let (reason, hint) = match own.split_once(TO_DO) {
+            Some((reason, hint)) => (reason, Some(format!("on the executors: {hint}"))),
+            None => (own, None),
+        };
         Self::Cluster {
-            reason: own.unwrap_or(text).to_owned(),
+            reason: reason.to_owned(),
+            hint,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Place(error) => error.hint(),
+            Self::Store(error) => pomona_store::hint(error),
+            Self::DataFusion(error) => {
+                pomona_store::find::<object_store::Error>(error).and_then(pomona_store::hint)
+            }
+            Self::Cluster { hint, .. } => hint.clone(),
+            _ => None,
+        }
+    }
+
+    /// An error that crosses DataFusion, with the place that it is about where it is one of storage.
+    pub(crate) fn at(error: DataFusionError, place: &Place) -> DataFusionError {
+        match Self::recover(error) {
+            Self::Store(source) => Self::Place(place.failed(source)).into_datafusion(),
+            Self::DataFusion(other) => other,
+            other => other.into_datafusion(),
         }
     }
 
@@ -235,6 +287,14 @@ impl EngineError {
             other => Self::DataFusion(other),
         }
     }
+}
+
+/// The part of a text that is one of these errors; all of it where none is marked.
+fn own_part(text: &str) -> &str {
+    let [before, behind] = TOLD;
+    text.split_once(before)
+        .and_then(|(_, rest)| rest.split_once(behind))
+        .map_or(text, |(own, _)| own)
 }
 
 impl From<DataFusionError> for EngineError {

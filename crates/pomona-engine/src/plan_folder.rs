@@ -2,9 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::path::Path;
-use std::sync::Arc;
 
-use object_store::ObjectStore;
 use pomona_store::{Place, StoreSettings, Stores};
 use serde::{Deserialize, Serialize};
 
@@ -97,13 +95,5 @@ impl PlanFolder {
         } else {
             place
         })
-    }
-
-    /// The store whose root it is.
-    pub(crate) async fn store(
-        &self,
-        services: &Services,
-    ) -> Result<Arc<dyn ObjectStore>, EngineError> {
-        Ok(self.place(services).await?.below())
     }
 }

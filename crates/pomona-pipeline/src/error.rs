@@ -203,11 +203,8 @@ impl PipelineError {
             return Some("make room, then give the same command again: it goes on".to_owned());
         }
         match self {
-            Self::Store(error) | Self::Engine(EngineError::Place(error)) => error.hint(),
-            Self::Engine(EngineError::Store(error)) => pomona_store::hint(error),
-            Self::Engine(EngineError::DataFusion(error)) => {
-                pomona_store::find::<object_store::Error>(error).and_then(pomona_store::hint)
-            }
+            Self::Store(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
             Self::OtherSettings { .. } => Some(
                 "give the settings it was begun with, choose another folder, or pass --fresh to start over"
                     .to_owned(),

@@ -238,8 +238,9 @@ pub(crate) fn check_all_done(wanted: &[u32], done: &[ShardDone]) -> Result<(), P
     match wanted.iter().find(|index| !done.contains(index)) {
         None => Ok(()),
         Some(index) => Err(EngineError::Cluster {
-            reason: format!(
-                "shard {index} was set aside: executors ended while they worked on it (give them more memory, or run the same command without --cluster)"
+            reason: format!("shard {index} was set aside: executors ended while they worked on it"),
+            hint: Some(
+                "give executors more memory, or run the same command without --cluster".to_owned(),
             ),
         }
         .into()),

@@ -27,6 +27,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::FutureExt;
+use pomona_engine::EngineError;
 
 use super::folder::WorkFolder;
 use super::pool::ClientPool;
@@ -179,11 +180,27 @@ pub(super) fn forgive(status: &mut TaskStatus) {
 }
 
 fn failed(error: BallistaError) -> FailedTask {
-    let text = error.to_string();
+    let text = own_words(&error).unwrap_or_else(|| error.to_string());
     let mut failed = FailedTask::from(error);
     // Ballista writes these for its developers.
     failed.error = text;
     failed
+}
+
+/// What Pomona itself says of an error, below all that was wrapped around it.
+fn own_words(error: &BallistaError) -> Option<String> {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    loop {
+        if let Some(words) = EngineError::for_cluster(cause) {
+            return Some(words);
+        }
+        cause = match cause.downcast_ref::<BallistaError>() {
+            // Ballista's error names no cause.
+            Some(BallistaError::DataFusionError(inner)) => &**inner,
+            Some(_) => return None,
+            None => cause.source()?,
+        };
+    }
 }
 
 fn collect_metrics(stage: &dyn QueryStageExecutor) -> Vec<OperatorMetricsSet> {

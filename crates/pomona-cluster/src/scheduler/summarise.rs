@@ -7,6 +7,7 @@ use ballista_core::serde::protobuf::{job_status::Status, task_status};
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
 use ballista_scheduler::state::execution_stage::{ExecutionStage, TaskInfo};
 use datafusion::physical_plan::ExecutionPlan;
+use pomona_engine::EngineError;
 
 use super::Price;
 use super::tally::{JobTally, Task, now_ms};
@@ -79,7 +80,10 @@ fn state(graph: &(dyn ExecutionGraph + Send + Sync), job: &JobTally, summary: &m
         Some(Status::Successful(_)) => JobPhase::Finished,
         Some(Status::Failed(_)) if job.cancelled => JobPhase::Cancelled,
         Some(Status::Failed(failed)) => {
-            summary.error = Some(shortened(failed.error.trim(), LONGEST_ERROR));
+            summary.error = Some(shortened(
+                EngineError::own_words(&failed.error).trim(),
+                LONGEST_ERROR,
+            ));
             JobPhase::Failed
         }
     };

@@ -142,11 +142,13 @@ impl ExecutionPlan for FetchExec {
                 while let Some(rows) = listed.next().await {
                     images.extend(read_rows(&rows?)?);
                 }
-                let store = how.source.store(&services).await;
-                let store = store.map_err(EngineError::into_datafusion)?;
+                let place = how.source.place(&services).await;
+                let place = place.map_err(EngineError::into_datafusion)?;
+                let store = place.below();
                 let fetched = fetch::batches(&images, &store, how.settings, &schema);
                 futures::pin_mut!(fetched);
                 while let Some(batch) = fetched.next().await {
+                    let batch = batch.map_err(|error| EngineError::at(error, &place));
                     if sender.send(batch).await.is_err() {
                         break;
                     }

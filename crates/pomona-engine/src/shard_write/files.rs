@@ -208,7 +208,7 @@ impl ShardFiles {
     }
 
     /// The last file of shard `index`, which says that the shard is done.
-    fn last(&self, index: u32) -> Path {
+    pub(super) fn last(&self, index: u32) -> Path {
         match self {
             Self::Extraction { .. } => numbered("images", index),
             Self::Lists { table, .. } => numbered(table.names().0, index),

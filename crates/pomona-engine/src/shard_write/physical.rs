@@ -21,6 +21,7 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
 use super::files::ShardFile;
 use super::logical::ShardTarget;
@@ -216,12 +217,18 @@ impl ExecutionPlan for ShardWriteExec {
             let index = index.ok_or_else(|| {
                 DataFusionError::Internal(format!("there is no shard for partition {partition}"))
             })?;
-            let store = target.folder.store(&services).await;
-            let store = store.map_err(EngineError::into_datafusion)?;
+            let place = target.folder.place(&services).await;
+            let place = place.map_err(EngineError::into_datafusion)?;
+            let store = place.below();
+            let named = |path: &Path, error| EngineError::at(error, &place.join(path.as_ref()));
             // Its objects are on their way while it is looked whether the shard is there.
             let mut input = input.execute(partition, context)?;
             if target.keeps
-                && let Some(done) = target.files.there(index, &store).await?
+                && let Some(done) = target
+                    .files
+                    .there(index, &store)
+                    .await
+                    .map_err(|error| named(&target.files.last(index), error))?
             {
                 counted.add(&done, 0);
                 return done.row();
@@ -239,8 +246,11 @@ impl ExecutionPlan for ShardWriteExec {
             let mut files = encoded.files;
             let last = files.pop();
             let put = |file: ShardFile| {
-                let store = Arc::clone(&store);
-                async move { store.put(&file.path, file.content.into()).await }
+                let (store, named) = (&store, &named);
+                async move {
+                    let put = store.put(&file.path, file.content.into()).await;
+                    put.map_err(|error| named(&file.path, error.into()))
+                }
             };
             futures::future::try_join_all(files.into_iter().map(put)).await?;
             if let Some(last) = last {
