@@ -11,6 +11,7 @@ mod executor;
 mod page;
 mod plans;
 mod reading;
+mod results;
 mod runner;
 mod scheduler;
 mod serve;

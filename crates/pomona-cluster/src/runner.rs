@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ballista_core::client::BallistaClient;
 use ballista_core::config::{
     BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME,
     BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, BallistaConfig,
 };
-use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
@@ -27,7 +25,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::{StreamExt, TryStreamExt};
 use pomona_engine::{ClusterReading, EngineError, ExtractReading, Runner};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -37,14 +34,17 @@ use tonic::{Code, Request, Status};
 use crate::client::SchedulerClient;
 use crate::error::{ClusterError, VersionInfo};
 use crate::reading::{executors_of, job_of, unknown};
+use crate::results::{fetch, newest};
 use crate::summary::JobDetail;
 use crate::tls::{Tls, endpoint_override, scheme};
 use crate::version::{VersionFailure, check_version};
 
 /// Bytes of one message: a plan carries what is listed of its shards.
 const LARGEST_MESSAGE: usize = 512 << 20;
-/// Time between two questions whether a job has ended.
+/// Longest time between two questions whether a job has ended.
 const ASK: Duration = Duration::from_millis(40);
+/// The shortest, for jobs that are over in no time.
+const ASK_SOON: Duration = Duration::from_millis(5);
 /// Time between two questions how far a job is.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a job that was accepted may be unknown.
@@ -55,8 +55,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 const AGAIN: usize = 3;
 /// How long what jobs did is asked for when all of them are over.
 const LAST_LOOK: Duration = Duration::from_secs(2);
-/// Results fetched at once.
-const FETCHES: usize = 16;
 
 /// Runs plans on a cluster, as one job a plan.
 pub struct ClusterRunner {
@@ -330,7 +328,9 @@ impl ClusterRunner {
                 }
             };
             match status.and_then(|status| status.status) {
-                Some(job_status::Status::Successful(done)) => return Ok(done.partition_location),
+                Some(job_status::Status::Successful(done)) => {
+                    return Ok(newest(done.partition_location));
+                }
                 Some(job_status::Status::Failed(failed)) => {
                     return Err(EngineError::told_by_cluster(&failed.error));
                 }
@@ -346,54 +346,8 @@ impl ClusterRunner {
                     )));
                 }
             }
-            tokio::time::sleep(ASK).await;
+            tokio::time::sleep((submitted.elapsed() / 8).clamp(ASK_SOON, ASK)).await;
         }
-    }
-
-    /// The rows of a job, from the executors that made them.
-    async fn fetch(&self, locations: Vec<PartitionLocation>) -> Result<Vec<RecordBatch>, String> {
-        let parts: Vec<Vec<RecordBatch>> = futures::stream::iter(locations)
-            .map(|location| self.fetch_one(location))
-            .buffered(FETCHES)
-            .try_collect()
-            .await?;
-        Ok(parts.into_iter().flatten().collect())
-    }
-
-    async fn fetch_one(&self, location: PartitionLocation) -> Result<Vec<RecordBatch>, String> {
-        let layout = location.layout();
-        let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id)
-        else {
-            return Err("the scheduler does not say where the results are".to_owned());
-        };
-        let port = u16::try_from(executor.port).map_err(|error| error.to_string())?;
-        let endpoint = BallistaConfigGrpcEndpoint::new(endpoint_override(self.tls.as_ref()));
-        let mut client = BallistaClient::try_new(
-            &executor.host,
-            port,
-            LARGEST_MESSAGE,
-            self.tls.is_some(),
-            Some(Arc::new(endpoint)),
-            2,
-            200,
-            0,
-            0,
-        )
-        .await
-        .map_err(|error| error.to_string())?;
-        let rows = client
-            .fetch_partition_proxied(
-                &executor.id,
-                &partition.into(),
-                location.file_id,
-                layout,
-                &executor.host,
-                port,
-                true,
-            )
-            .await
-            .map_err(|error| error.to_string())?;
-        rows.try_collect().await.map_err(|error| error.to_string())
     }
 
     /// Notes how far a job is.
@@ -485,9 +439,12 @@ impl Runner for ClusterRunner {
             };
             cancelled.job = None;
             let locations = waited?;
-            self.look(&job).await;
-            self.count_slots().await;
-            match self.fetch(locations).await {
+            let (fetched, (), ()) = tokio::join!(
+                fetch(locations, self.tls.as_ref()),
+                self.look(&job),
+                self.count_slots()
+            );
+            match fetched {
                 Ok(rows) => return Ok(rows),
                 Err(reason) if tries < AGAIN => {
                     tries += 1;
