@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use ballista_core::serde::protobuf::{PollWorkResult, TaskDefinition, TaskStatus};
 use futures::future::abortable;
+use pomona_engine::EngineError;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,9 @@ use crate::version::chain;
 
 /// The longest time between two polls: the scheduler must hear that this executor lives.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// Between two polls with slots free, when there was work a moment ago.
+/// Shortest time between two polls with slots free.
+const SOON: Duration = Duration::from_millis(5);
+/// The longest, when there was work not long ago.
 const IDLE: Duration = Duration::from_millis(50);
 /// The same, when there was none for [`QUIET_AFTER`].
 const QUIET: Duration = Duration::from_millis(250);
@@ -278,7 +281,7 @@ impl Worker {
                 .tell(ExecutorEvent::TaskCancelled { task });
             return;
         };
-        let error = failure(&status).map(|failed| failed.error.clone());
+        let error = failure(&status).map(|failed| EngineError::own_words(&failed.error).to_owned());
         match &error {
             None => figures.finished.fetch_add(1, Relaxed),
             Some(_) => figures.failed.fetch_add(1, Relaxed),
@@ -322,7 +325,8 @@ impl Worker {
         let busy = self.free_slots == 0 || self.leaving.is_cancelled();
         let pause = match (busy, self.last_task.elapsed() < QUIET_AFTER) {
             (true, _) => HEARTBEAT.min(DISK_CHECK),
-            (false, true) => IDLE,
+            // What comes next of a job comes soon after what it waits for.
+            (false, true) => (self.last_task.elapsed() / 2).clamp(SOON, IDLE),
             (false, false) => QUIET,
         };
         let (leaving, known) = (self.leaving.clone(), self.leaving.is_cancelled());
