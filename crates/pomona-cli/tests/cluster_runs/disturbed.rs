@@ -1,5 +1,7 @@
 //! What happens to executors, the scheduler and the client while a run is at work.
 
+use pomona_cluster::JobPhase;
+
 use crate::support::{Cluster, Place, Process, assert_same, said, wait_for};
 
 /// A run that takes some seconds: the network inside the program, in shards of one photo.
@@ -34,6 +36,8 @@ fn an_executor_is_killed() {
     cluster.wait_for_shards(3);
     cluster.executors.pop().unwrap().kill();
     assert!(client.end().success(), "{}", client.said());
+    // What it was writing.
+    place.done(&["clean", "there"]);
     assert_same(&place.path("here"), &place.path("there"));
     assert_eq!(place.counts("here"), place.counts("there"));
     // Another executor removes what the killed one left.
@@ -81,7 +85,7 @@ fn the_client_is_interrupted() {
     let status = client.end();
     assert!(!status.success(), "{}", client.said());
     wait_for("the job is cancelled", || {
-        (cluster.jobs("extract").first()?["state"] == "cancelled").then_some(())
+        (cluster.jobs("extract").first()?.state == JobPhase::Cancelled).then_some(())
     });
     // The folder is free, and what is done stays done.
     let again = place.pomona(&arguments);

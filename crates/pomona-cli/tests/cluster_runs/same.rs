@@ -139,3 +139,25 @@ fn a_run_and_all_that_follows() {
     both.assert_same("reused");
     both.cluster.leave();
 }
+
+#[test]
+fn visual_words() {
+    let place = Place::with_photos(1, false);
+    let both = Both::new(&place);
+    both.run(&[
+        "run",
+        "photos",
+        "--out",
+        "OUT",
+        "--features",
+        "orb",
+        "--words",
+        "20",
+        "--shard-images",
+        "4",
+        "--components",
+        "4",
+    ]);
+    both.assert_same("");
+    both.cluster.leave();
+}

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use pomona_cluster::{JobPhase, JobSummary, SchedulerClient};
 use pomona_demo::DemoSettings;
 use serde_json::Value;
 
@@ -16,9 +17,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder with photos, and room for runs beside them. The program is started in it.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
-    /// What the program finds in its environment besides.
+    /// What commands find in their environment besides. Schedulers and executors do not.
     pub(crate) variables: Vec<(String, String)>,
 }
+
+/// Where no keys are: without it, the program would ask for some at an address that is not this machine's.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 impl Place {
     /// `training` demonstration photos of each label.
@@ -41,19 +45,32 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// The program, which fetches nothing and keeps what it is sent in this folder.
+    /// The program with the place's variables.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_with(arguments, &self.variables)
+    }
+
+    /// The program, which fetches nothing, keeps what it is sent in this folder, and has no keys but these.
+    fn command_with(&self, arguments: &[&str], variables: &[(String, String)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pomona"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("AWS_") {
+                command.env_remove(name);
+            }
+        }
         command
             .args(arguments)
             .current_dir(self.folder.path())
+            .env("HOME", self.path("home"))
+            .env("AWS_METADATA_ENDPOINT", NOWHERE)
+            .env("AWS_ENDPOINT_URL", NOWHERE)
             .env("POMONA_CACHE", self.path("cache"))
             .env("POMONA_OFFLINE", "1")
             .env_remove("POMONA_SCHEDULER")
             .env_remove("POMONA_TLS")
             .env_remove("POMONA_SETTINGS")
-            .env_remove("ORT_DYLIB_PATH");
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+            .env_remove("ORT_DYLIB_PATH")
+            .envs(variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -67,12 +84,27 @@ impl Place {
         assert!(output.status.success(), "{arguments:?}: {}", said(&output));
     }
 
+    /// Rows of a query about a run.
+    pub(crate) fn sql(&self, run: &str, query: &str) -> Vec<Value> {
+        let output = self.pomona(&["sql", run, query, "--format", "json"]);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// What a run tells of itself.
+    pub(crate) fn record(&self, run: &str) -> Value {
+        let record = std::fs::read(self.path(run).join("run.json")).unwrap();
+        serde_json::from_slice(&record).unwrap()
+    }
+
     /// How many images a run counts, by what became of them; none are not told.
     pub(crate) fn counts(&self, run: &str) -> BTreeMap<String, u64> {
-        let record = std::fs::read(self.path(run).join("run.json")).unwrap();
-        let record: Value = serde_json::from_slice(&record).unwrap();
         let counts: BTreeMap<String, u64> =
-            serde_json::from_value(record["counts"].clone()).unwrap();
+            serde_json::from_value(self.record(run)["counts"].clone()).unwrap();
         counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 }
@@ -241,12 +273,12 @@ impl<'a> Cluster<'a> {
 
     /// Another executor.
     pub(crate) fn join(&mut self) -> &mut Process {
-        self.join_as(self.place)
+        self.join_with(&[])
     }
 
-    /// Another executor, with the environment of a place.
-    pub(crate) fn join_as(&mut self, place: &Place) -> &mut Process {
-        let mut executor = Process::start(place.command(&[
+    /// Another executor, with these variables.
+    pub(crate) fn join_with(&mut self, variables: &[(String, String)]) -> &mut Process {
+        let arguments = [
             "cluster",
             "executor",
             "--workers",
@@ -255,7 +287,8 @@ impl<'a> Cluster<'a> {
             "work",
             "--scheduler",
             &self.address,
-        ]));
+        ];
+        let mut executor = Process::start(self.place.command_with(&arguments, variables));
         executor.hear("registered");
         self.executors.push(executor);
         self.executors.last_mut().unwrap()
@@ -267,19 +300,12 @@ impl<'a> Cluster<'a> {
         (self.scheduler, _) = scheduler(self.place, &self.address);
     }
 
-    fn asked(&self, command: &[&str]) -> Option<Value> {
-        let mut arguments = vec!["cluster"];
-        arguments.extend(command);
-        arguments.extend(["--json", "--scheduler", &self.address]);
-        let output = self.place.pomona(&arguments);
-        serde_json::from_slice(&output.stdout).ok()
-    }
-
     /// All jobs of a name, newest first.
-    pub(crate) fn jobs(&self, name: &str) -> Vec<Value> {
-        let jobs = self.asked(&["jobs"]).unwrap_or_default();
-        let jobs = jobs.as_array().cloned().unwrap_or_default();
-        jobs.into_iter().filter(|job| job["name"] == name).collect()
+    pub(crate) fn jobs(&self, name: &str) -> Vec<JobSummary> {
+        let jobs = SchedulerClient::new(&self.address, None).jobs();
+        let mut jobs = jobs.unwrap_or_default();
+        jobs.retain(|job| job.name == name);
+        jobs
     }
 
     /// Waits until so many shards of an extraction are done and it goes on.
@@ -287,8 +313,8 @@ impl<'a> Cluster<'a> {
         wait_for("shards are done", || {
             let jobs = self.jobs("extract");
             let job = jobs.first()?;
-            assert_ne!(job["state"], "finished", "the job was over too soon");
-            (job["shards"]["done"].as_u64()? >= count).then_some(())
+            assert_ne!(job.state, JobPhase::Finished, "the job was over too soon");
+            (job.shards.done >= count).then_some(())
         });
     }
 
@@ -307,14 +333,15 @@ impl<'a> Cluster<'a> {
 }
 
 fn scheduler(place: &Place, at: &str) -> (Process, String) {
-    let mut scheduler = Process::start(place.command(&[
+    let arguments = [
         "cluster",
         "scheduler",
         "--bind",
         at,
         "--executor-timeout-secs",
         "5",
-    ]));
+    ];
+    let mut scheduler = Process::start(place.command_with(&arguments, &[]));
     let line = scheduler.hear("listens at");
     let address = line.rsplit(' ').next().unwrap().to_owned();
     (scheduler, address)
