@@ -302,3 +302,30 @@ impl From<DataFusionError> for EngineError {
         Self::recover(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_wraps_around_an_error_is_taken_off() {
+        let refused = object_store::Error::Unauthenticated {
+            path: "photos".to_owned(),
+            source: "Not you.".into(),
+        };
+        let place = Place::of_path(std::path::Path::new("photos")).unwrap();
+        let error = EngineError::at(refused.into(), &place);
+        let error = std::error::Error::source(&error).unwrap();
+        let told = format!("Job failed: {}", EngineError::for_cluster(error).unwrap());
+        let EngineError::Cluster { reason, hint } = EngineError::told_by_cluster(&told) else {
+            panic!("{told}");
+        };
+        assert_eq!(reason, "photos: Not you.");
+        assert!(
+            hint.unwrap()
+                .starts_with("on the executors: the keys were refused")
+        );
+        assert_eq!(EngineError::own_words(&told), reason);
+        assert_eq!(EngineError::own_words("anything else"), "anything else");
+    }
+}

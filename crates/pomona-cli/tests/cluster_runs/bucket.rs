@@ -168,10 +168,6 @@ fn a_run_is_faster_with_another_executor() {
     // What is left need not take so long.
     buckets.server.rules().set_delay(Duration::ZERO);
     assert!(client.end().success(), "{}", client.said());
-    eprintln!(
-        "{alone:.2} and {together:.2} shards a second: {:.2} times",
-        together / alone
-    );
     assert!(
         together > 1.4 * alone,
         "{alone} and {together} shards a second"
