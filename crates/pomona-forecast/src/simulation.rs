@@ -71,7 +71,7 @@ pub fn simulate(shards: Shards<'_>, fleet: Fleet, runs: u32, seed: u64) -> Simul
     let (mut hours, mut lost) = (0.0, 0.0);
     for run in 0..runs {
         let dice = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(run.into()));
-        let played = Play::new(shards, fleet, dice).to_the_end();
+        let played = Play::new(shards, fleet, dice).play();
         secs.push(played.secs);
         hours += played.machine_secs / 3600.0;
         lost += f64::from(played.lost);
@@ -217,7 +217,7 @@ impl<'a> Play<'a> {
         sum / draws as f64 * self.bundle
     }
 
-    fn to_the_end(mut self) -> Played {
+    fn play(mut self) -> Played {
         while self.undone > 0
             && let Some(event) = self.events.pop()
         {
