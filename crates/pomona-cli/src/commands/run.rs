@@ -9,6 +9,7 @@ use super::settings::{Resolved, resolve};
 use crate::args::{ExtractArgs, RunArgs};
 use crate::failure::Failure;
 use crate::progress::Reporter;
+use crate::text::{plain, seconds};
 
 pub(crate) fn run(args: &RunArgs, words: &[OsString], reporter: &Reporter) -> Result<(), Failure> {
     let mut resolved = resolve(
@@ -85,7 +86,33 @@ pub(crate) fn carry_out(
         if failed.is_empty() { "" } else { "; " },
         failed.join(", "),
     ));
+    if let Some(cost) = closing(&outcome) {
+        reporter.say(&cost);
+    }
     Ok(Done { folder, outcome })
+}
+
+/// What it took and cost, where that was asked about.
+fn closing(outcome: &RunOutcome) -> Option<String> {
+    let record = &outcome.record;
+    let spent = record.spent.as_ref().map(|spent| {
+        let digits = if spent.amount < 1.0 { 4 } else { 2 };
+        format!("{:.digits$} {}", spent.amount, plain(&spent.currency))
+    });
+    let time = record.forecast.as_ref().map(|forecast| {
+        let time = forecast.total_secs;
+        format!(
+            "{} (the forecast was {})",
+            seconds(time.outcome),
+            seconds(time.forecast)
+        )
+    });
+    match (time, spent) {
+        (None, None) => None,
+        (Some(time), None) => Some(format!("it took {time}")),
+        (None, Some(spent)) => Some(format!("it cost {spent}")),
+        (Some(time), Some(spent)) => Some(format!("it took {time} and cost {spent}")),
+    }
 }
 
 /// Whether too many images failed.

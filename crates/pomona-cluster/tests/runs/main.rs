@@ -24,7 +24,7 @@ use pomona_image::Limits;
 use pomona_learn::{Components, FitSettings};
 use pomona_pipeline::assets::EngineChoice;
 use pomona_pipeline::{
-    Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
+    Bounds, Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
     RunOutcome, RunRecord, RunSettings, Selection, Silent, Steps, WordSettings,
     described_extractor,
 };
@@ -168,6 +168,7 @@ fn settings() -> RunSettings {
             fetch: FetchSettings::default(),
             on_error: OnError::Record,
             selection: Selection::default(),
+            bounds: Bounds::default(),
         },
         fit: FitSettings {
             components: Components::Count(10),

@@ -10,8 +10,8 @@ use pomona_image::Limits;
 use pomona_learn::{Components, FitSettings};
 use pomona_pipeline::assets::EngineChoice;
 use pomona_pipeline::{
-    Context, ExtractSettings, ExtractorRequest, ModelFile, OnError, Overwrite, PipelineError,
-    RunFolder, RunOutcome, RunSettings, Selection, Silent, Steps, WordSettings,
+    Bounds, Context, ExtractSettings, ExtractorRequest, ModelFile, OnError, Overwrite,
+    PipelineError, RunFolder, RunOutcome, RunSettings, Selection, Silent, Steps, WordSettings,
 };
 use pomona_store::StoreSettings;
 
@@ -86,6 +86,7 @@ pub(crate) fn settings() -> RunSettings {
             fetch: FetchSettings::default(),
             on_error: OnError::Record,
             selection: Selection::default(),
+            bounds: Bounds::default(),
         },
         fit: FitSettings {
             components: Components::Count(10),
