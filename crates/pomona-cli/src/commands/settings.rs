@@ -66,6 +66,7 @@ pub(crate) fn resolve(
     reporter: &Reporter,
 ) -> Result<Resolved, Failure> {
     let context = working_context(&args.work, reporter)?;
+    let bounds = bounds(args, &context)?;
     let opened = context
         .runtimes
         .block_on(open(args, per_image_csv, &context))?;
@@ -96,7 +97,7 @@ pub(crate) fn resolve(
                 OnErrorArg::Fail => OnError::Fail,
             },
             selection: Selection::default(),
-            bounds: bounds(args, &context)?,
+            bounds,
         },
         fit: FitSettings {
             components: fit.map_or(pomona_learn::Components::Share(0.95), |fit| fit.components),

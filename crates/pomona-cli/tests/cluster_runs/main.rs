@@ -6,6 +6,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod bounds;
 mod bucket;
 mod disturbed;
 mod refused;

@@ -262,7 +262,12 @@ pub(crate) struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub(crate) fn start(place: &'a Place, executors: usize) -> Self {
-        let (scheduler, address) = scheduler(place, "127.0.0.1:0");
+        Self::start_with(place, executors, &[])
+    }
+
+    /// The same with more options of the scheduler.
+    pub(crate) fn start_with(place: &'a Place, executors: usize, options: &[&str]) -> Self {
+        let (scheduler, address) = scheduler(place, "127.0.0.1:0", options);
         let mut cluster = Self {
             place,
             scheduler,
@@ -302,7 +307,7 @@ impl<'a> Cluster<'a> {
     /// The scheduler is killed and comes back where it was.
     pub(crate) fn restart(&mut self) {
         self.scheduler.kill();
-        (self.scheduler, _) = scheduler(self.place, &self.address);
+        (self.scheduler, _) = scheduler(self.place, &self.address, &[]);
     }
 
     /// All jobs of a name, newest first.
@@ -337,8 +342,8 @@ impl<'a> Cluster<'a> {
     }
 }
 
-fn scheduler(place: &Place, at: &str) -> (Process, String) {
-    let arguments = [
+fn scheduler(place: &Place, at: &str, options: &[&str]) -> (Process, String) {
+    let usual = [
         "cluster",
         "scheduler",
         "--bind",
@@ -346,6 +351,7 @@ fn scheduler(place: &Place, at: &str) -> (Process, String) {
         "--executor-timeout-secs",
         "5",
     ];
+    let arguments = [&usual[..], options].concat();
     let mut scheduler = Process::start(place.command_with(&arguments, &[]));
     let line = scheduler.hear("listens at");
     let address = line.rsplit(' ').next().unwrap().to_owned();
