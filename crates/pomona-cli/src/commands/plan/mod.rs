@@ -33,7 +33,7 @@ const LEAST_SAMPLE: usize = 24;
 const LIST_AT_MOST: Duration = Duration::from_secs(8);
 /// Options of `run` that say which photos there are, where things lie, or how many threads there are: the rehearsal has
 /// its own.
-const NOT_FOR_REHEARSAL: [&str; 5] = ["photos", "out", "glob", "label", "workers"];
+const NOT_FOR_REHEARSAL: [&str; 6] = ["photos", "out", "glob", "label", "workers", "shard-images"];
 
 pub(crate) fn plan(args: &PlanArgs, given: &[Given], reporter: &Reporter) -> Result<(), Failure> {
     let book = prices(&args.forecast)?;

@@ -25,6 +25,12 @@ const BARE_BYTES: u64 = 160 << 20;
 const SORTED_BYTES: u64 = 96 << 20;
 /// Bytes that a run keeps of each image to its end.
 const ROW_BYTES: f64 = 300.0;
+/// Bytes of a component while all are sorted: as read, and in their order.
+const COMPONENT_BYTES: f64 = 8.0;
+/// Shards of the larger run: enough for as many partial sums as any run has.
+const SHARDS: u64 = 40;
+/// The same of the smaller one.
+const FEW_SHARDS: u64 = 8;
 
 /// What both runs were like.
 pub(super) struct Rehearsed {
@@ -52,6 +58,8 @@ struct Played {
     secs: f64,
     record: RunRecord,
     written_bytes: u64,
+    /// Seconds from the end of one pass of the codebook to that of the next.
+    pass_secs: f64,
 }
 
 impl Stage<'_> {
@@ -67,15 +75,13 @@ impl Stage<'_> {
         let nothing = folder.path().join("nothing.toml");
         fs::write(&nothing, "")?;
         let distinct = self.sample.len() as u64;
-        let few = self.play(folder.path(), "few", distinct.max(LEAST_IMAGES))?;
+        let first = distinct.max(LEAST_IMAGES);
+        let few = self.play(folder.path(), "few", first, FEW_SHARDS)?;
         let rate = few.images as f64 / stage(&few.record, "extract").max(1e-3);
         let wanted =
             ((rate * LONG_SECS) as u64).clamp(few.images * 2, MOST_IMAGES.max(few.images * 2));
-        let many = self.play(
-            folder.path(),
-            "many",
-            wanted.min(self.images.max(few.images * 2)),
-        )?;
+        let wanted = wanted.min(self.images.max(few.images * 2));
+        let many = self.play(folder.path(), "many", wanted, SHARDS)?;
         Ok(Rehearsed {
             rehearsal: self.measured(&few, &many),
             record: many.record,
@@ -85,10 +91,16 @@ impl Stage<'_> {
     /// The lines through both runs.
     fn measured(&self, few: &Played, many: &Played) -> Rehearsal {
         let line = |name: &str| {
-            Line::through(
-                (few.images, stage(&few.record, name)),
-                (many.images, stage(&many.record, name)),
-            )
+            // The same photos again and again settle sooner than as many different ones: all passes are counted.
+            let secs = |played: &Played| {
+                let further = if name == "codebook" {
+                    passes_left(&played.record) * played.pass_secs
+                } else {
+                    0.0
+                };
+                stage(&played.record, name) + further
+            };
+            Line::through((few.images, secs(few)), (many.images, secs(many)))
         };
         let names: Vec<&str> = many
             .record
@@ -106,6 +118,8 @@ impl Stage<'_> {
         let threads = |name: &str| many.record.thread_seconds.get(name).copied().unwrap_or(0.0);
         let features = threads("network") + threads("keypoints");
         let components = many.record.explained_variance_ratio.len() as f64;
+        let further = self.further_components(&many.record) * COMPONENT_BYTES;
+        let sorted = (further * self.images as f64) as u64;
         let bytes = many.record.peak_memory_bytes.unwrap_or(0);
         Rehearsal {
             workers: self.workers,
@@ -119,10 +133,10 @@ impl Stage<'_> {
                 .collect(),
             network_share: features / (features + threads("prepare")).max(1e-9),
             memory: MemoryLine {
-                bytes,
+                bytes: bytes + sorted.min(2 * SORTED_BYTES),
                 images: many.images,
-                per_image: ROW_BYTES + components * 4.0,
-                growth_at_most: SORTED_BYTES + (ROW_BYTES * self.images as f64) as u64,
+                per_image: ROW_BYTES + components * COMPONENT_BYTES,
+                growth_at_most: 2 * SORTED_BYTES + (ROW_BYTES * self.images as f64) as u64,
                 per_worker: bytes.saturating_sub(BARE_BYTES) / u64::from(self.workers.max(1)),
             },
             written_per_image: many.written_bytes as f64 / many.images.max(1) as f64,
@@ -131,15 +145,33 @@ impl Stage<'_> {
         }
     }
 
-    /// One run over so many photos: those of the sample, again and again.
-    fn play(&self, folder: &Path, name: &str, images: u64) -> Result<Played, Failure> {
+    /// Components that the run will keep beyond those of a rehearsal, where they are a share of the variance: as many of all
+    /// that there can be as the sample needs of those that it can have.
+    fn further_components(&self, record: &RunRecord) -> f64 {
+        let kept = record.explained_variance_ratio.len() as f64;
+        let asked = record.settings.get("components");
+        let is_share = asked.is_some_and(|asked| asked.contains('.'));
+        let possible = (self.sample.len() as f64 - 1.0).max(1.0);
+        if !is_share {
+            return 0.0;
+        }
+        let most = (feature_count(record) as f64).min(self.images as f64);
+        (kept / possible * most - kept).clamp(0.0, most)
+    }
+
+    /// One run over so many photos, those of the sample again and again, in at most so many shards.
+    fn play(&self, folder: &Path, name: &str, images: u64, shards: u64) -> Result<Played, Failure> {
         let (photos, run) = (folder.join(name), folder.join(format!("{name}-run")));
         self.lay_out(&folder.join("sample"), &photos, images)?;
+        // As many as the run will have, where those are few.
+        let shards = shards.min(self.images.div_ceil(self.shard_images.max(1).into()));
+        let shard_images = images.div_ceil(shards.max(1)).min(65_536);
         let told = folder.join(format!("{name}.txt"));
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("run")
             .args(["--json", "--workers", &self.workers.to_string()])
+            .args(["--shard-images", &shard_images.to_string()])
             .arg("--settings")
             .arg(folder.join("nothing.toml"))
             .arg("--out")
@@ -163,6 +195,7 @@ impl Stage<'_> {
             secs,
             record: serde_json::from_value(record)?,
             written_bytes: bytes_below(&run)?,
+            pass_secs: pass_secs(&fs::read_to_string(&told).unwrap_or_default()),
         };
         fs::remove_dir_all(&photos)?;
         fs::remove_dir_all(&run)?;
@@ -212,6 +245,28 @@ fn stage(record: &RunRecord, name: &str) -> f64 {
         .iter()
         .find(|stage| stage.name == name)
         .map_or(0.0, |stage| stage.seconds)
+}
+
+/// Seconds from the end of one pass of the codebook to that of the next, by the events of a run.
+fn pass_secs(events: &str) -> f64 {
+    let ends: Vec<f64> = events
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|event| event.get("event").and_then(Value::as_str) == Some("codebook_pass"))
+        .filter_map(|event| event.get("seconds")?.as_f64())
+        .collect();
+    match (ends.first(), ends.last()) {
+        (Some(first), Some(last)) if ends.len() > 1 => (last - first) / (ends.len() - 1) as f64,
+        _ => 0.0,
+    }
+}
+
+/// How many more passes than were made the codebook may take.
+fn passes_left(record: &RunRecord) -> f64 {
+    let most = record.settings.get("max-passes");
+    let most: f64 = most.and_then(|most| most.parse().ok()).unwrap_or(0.0);
+    let made = record.words.as_ref().map_or(0, |words| words.passes.len());
+    (most + 1.0 - made as f64).max(0.0)
 }
 
 fn feature_count(record: &RunRecord) -> usize {
@@ -304,4 +359,24 @@ fn bytes_below(folder: &Path) -> Result<u64, Failure> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_are_timed_from_one_end_to_the_next() {
+        let pass =
+            |seconds: f64| format!("{{\"event\":\"codebook_pass\",\"seconds\":{seconds}}}\n");
+        let events = format!(
+            "{}not json\n{{\"event\":\"progress\",\"seconds\":90.0}}\n{}{}",
+            pass(1.0),
+            pass(1.5),
+            pass(2.0)
+        );
+        assert!((pass_secs(&events) - 0.5).abs() < 1e-12);
+        assert_eq!(pass_secs(&pass(1.0)), 0.0);
+        assert_eq!(pass_secs(""), 0.0);
+    }
 }
