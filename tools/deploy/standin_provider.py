@@ -14,7 +14,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 SCHEMA = Path(__file__).with_name("aws_schema.json")
-ADDRESS = "registry.terraform.io/hashicorp/aws"
+ADDRESS = "hashicorp/aws"
 FIELD = descriptor_pb2.FieldDescriptorProto
 NESTING = {"single": 1, "list": 2, "set": 3}
 
