@@ -209,6 +209,12 @@ fn what_will_fail_is_told_before() {
     std::fs::create_dir(place.path("empty")).unwrap();
     let text = told(&["plan", "empty"]);
     assert!(text.contains("no photos"), "{text}");
+    std::fs::write(place.path("empty/note.jpg"), "no photo").unwrap();
+    let text = told(&["plan", "empty"]);
+    assert!(
+        text.contains("can be read") && text.contains("note.jpg") && !text.contains("pomona-plan-"),
+        "{text}"
+    );
     let text = told(&["plan", "photos", "--prices", "missing.toml"]);
     assert!(text.contains("missing.toml"), "{text}");
     // Nothing is left where the rehearsals were.

@@ -114,7 +114,7 @@ pub struct Rehearsal {
     pub written_per_image: f64,
     /// How photos came, where they came over a network.
     pub transfer: Option<Transfer>,
-    /// Seconds that one worker took for each shard of the rehearsal.
+    /// Images that a shard of the run will have.
     pub images_in_shard: u32,
 }
 

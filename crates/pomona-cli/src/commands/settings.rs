@@ -130,7 +130,7 @@ fn bounds(args: &ExtractArgs, context: &Context) -> Result<Bounds, Failure> {
                 return Err(Failure::input(
                     "--max-eur needs to know what this machine costs: give --price-per-hour",
                 )
-                .hint("what machines cost is in `pomona plan PHOTOS --machine TYPE`"));
+                .hint("such as --price-per-hour 0.17, from the price list of whoever it is rented from"));
             }
             (true, Some(hour)) if hour.currency != "EUR" => {
                 return Err(Failure::input(format!(

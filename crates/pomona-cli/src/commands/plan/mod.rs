@@ -13,6 +13,7 @@ use pomona_forecast::{
     Forecast, Goal, KnownCpu, Machine, Offer, PriceBook, Size, offers, recommended_shard_images,
     size,
 };
+use pomona_image::Limits;
 use pomona_pipeline::{Context, SavedForecast, Survey, SurveyRequest, survey};
 use pomona_store::Place;
 
@@ -59,6 +60,7 @@ pub(crate) fn plan(args: &PlanArgs, given: &[Given], reporter: &Reporter) -> Res
         survey.sample.len(),
         bytes(survey.sample_bytes),
     ));
+    check_readable(args, &survey)?;
     let words = words(given);
     let rehearsed = Stage {
         sample: &survey.sample,
@@ -84,7 +86,7 @@ pub(crate) fn plan(args: &PlanArgs, given: &[Given], reporter: &Reporter) -> Res
     }
     let system = machine::cpu_name();
     let here = book.cpu_called(&system);
-    let wanted = |machine: &Machine| is_wanted(&args.forecast, machine);
+    let wanted = |machine: &Machine| is_wanted(&book, &args.forecast, machine);
     let table = offers(
         &book,
         here,
@@ -163,6 +165,29 @@ async fn look(
     Ok((survey(context, &source, &request).await?, out))
 }
 
+/// A run of photos that are none would end without features, and says so only after it has looked at all of them.
+fn check_readable(args: &PlanArgs, survey: &Survey) -> Result<(), Failure> {
+    let limits = Limits {
+        max_pixels: args.network.max_pixels,
+        max_bytes: args.network.max_bytes,
+    };
+    let mut first = None;
+    for photo in &survey.sample {
+        match pomona_image::decode(&photo.content, &limits) {
+            Ok(_) => return Ok(()),
+            Err(error) => first = first.or(Some((&photo.path, error))),
+        }
+    }
+    let told = first.map_or_else(String::new, |(path, error)| {
+        format!(", such as {path}: {error}")
+    });
+    Err(Failure::input(format!(
+        "none of the {} photos that were tried can be read{told}",
+        survey.sample.len()
+    ))
+    .hint("choose other files with --glob; `pomona run` says for each file why it cannot be read"))
+}
+
 /// What was given of the options that `run` has too.
 fn words(given: &[Given]) -> Vec<OsString> {
     let command = Cli::command();
@@ -178,16 +203,18 @@ fn words(given: &[Given]) -> Vec<OsString> {
 }
 
 /// The types asked for, or some that say enough.
-fn is_wanted(args: &ForecastArgs, machine: &Machine) -> bool {
-    if machine.region != args.region && !args.machine.contains(&machine.name) {
-        return false;
-    }
+fn is_wanted(book: &PriceBook, args: &ForecastArgs, machine: &Machine) -> bool {
     if args.machine.is_empty() {
-        return [".xlarge", ".4xlarge", "-standard-4", "-standard-16"]
-            .iter()
-            .any(|size| machine.name.ends_with(size));
+        return machine.region == args.region
+            && [".xlarge", ".4xlarge", "-standard-4", "-standard-16"]
+                .iter()
+                .any(|size| machine.name.ends_with(size));
     }
     args.machine.contains(&machine.name)
+        // Of several of that name, the one in the region.
+        && book
+            .machine(&machine.name, Some(&args.region))
+            .is_ok_and(|found| found.region == machine.region)
 }
 
 fn goal(args: &ForecastArgs) -> Option<Goal> {
@@ -208,7 +235,7 @@ fn recommend(
     let mut sizes: Vec<Size> = book
         .machine
         .iter()
-        .filter(|machine| is_wanted(args, machine))
+        .filter(|machine| is_wanted(book, args, machine))
         .filter_map(|machine| {
             size(
                 book,

@@ -71,7 +71,7 @@ impl Stage<'_> {
         for (number, photo) in self.sample.iter().enumerate() {
             fs::write(originals.join(number.to_string()), &photo.content)?;
         }
-        // What it settings file says is among the words already.
+        // What a settings file says is among the words already.
         let nothing = folder.path().join("nothing.toml");
         fs::write(&nothing, "")?;
         let distinct = self.sample.len() as u64;
@@ -186,7 +186,7 @@ impl Stage<'_> {
         let output = wait(command, self.cancel)?;
         let secs = began.elapsed().as_secs_f64();
         if !output.status.success() {
-            return Err(failure(&told));
+            return Err(failure(&told, &photos, &run));
         }
         let result: Value = serde_json::from_slice(&output.stdout)?;
         let record = result.get("record").cloned().unwrap_or_default();
@@ -313,7 +313,7 @@ fn wait(mut command: Command, cancel: &CancellationToken) -> Result<std::process
 }
 
 /// Why a rehearsal failed: what would stop the run, too.
-fn failure(told: &Path) -> Failure {
+fn failure(told: &Path, photos: &Path, run: &Path) -> Failure {
     let text = fs::read_to_string(told).unwrap_or_default();
     let error = text
         .lines()
@@ -325,7 +325,11 @@ fn failure(told: &Path) -> Failure {
         found
             .into_iter()
             .flatten()
-            .filter_map(|text| text.as_str().map(str::to_owned))
+            // Nobody else has seen these folders, and they are gone by then.
+            .filter_map(|text| {
+                let text = text.as_str()?.replace(run.to_str()?, "RUN");
+                Some(text.replace(photos.to_str()?, "PHOTOS"))
+            })
             .collect()
     };
     let hint = error
