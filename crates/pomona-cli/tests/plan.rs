@@ -217,7 +217,7 @@ fn what_will_fail_is_told_before() {
     );
     let text = told(&["plan", "photos", "--prices", "missing.toml"]);
     assert!(text.contains("missing.toml"), "{text}");
-    // Nothing is left where the rehearsals were.
+    // Nothing was begun.
     assert!(!place.path("run").exists());
 }
 

@@ -25,7 +25,7 @@ pub use engine::Engine;
 pub use error::{ClusterError, TlsProblem, VersionInfo};
 pub use executor::{
     ExecutorEvent, ExecutorSettings, HandBackHook, LeaveReason, Observer, ScheduledTask,
-    SessionHook, run_executor, stop_on_signals,
+    SessionHook, free_bytes, run_executor, stop_on_signals,
 };
 pub use plans::{own_version, plan_codec};
 pub use runner::ClusterRunner;

@@ -143,8 +143,10 @@ fn sweep(parent: &Path) {
     }
 }
 
+/// Bytes that can still be written below a folder that is there; none where the system does not tell.
 #[cfg(unix)]
-fn free_bytes(path: &Path) -> Option<u64> {
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
     use std::ffi::CString;
     use std::mem::MaybeUninit;
     use std::os::unix::ffi::OsStrExt;
@@ -165,8 +167,10 @@ fn free_bytes(path: &Path) -> Option<u64> {
     Some(u64::from(found.f_bavail).saturating_mul(u64::from(found.f_frsize)))
 }
 
+/// Bytes that can still be written below a folder; nobody tells here.
 #[cfg(not(unix))]
-fn free_bytes(_path: &Path) -> Option<u64> {
+#[must_use]
+pub fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }
 

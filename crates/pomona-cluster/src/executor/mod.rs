@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::ClusterError;
 use crate::serve::{bind, serve};
 use folder::WorkFolder;
+pub use folder::free_bytes;
 use metrics::Figures;
 use service::RunningTasks;
 pub use settings::{

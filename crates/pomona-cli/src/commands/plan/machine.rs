@@ -1,7 +1,5 @@
 //! What this machine is.
 
-use std::path::Path;
-
 use pomona_store::Place;
 
 /// Arm's cores, by the number that the system gives for them.
@@ -54,18 +52,7 @@ pub(super) fn room(out: &Place) -> Option<u64> {
     let wanted = std::path::absolute(out.file()?).ok()?;
     // The folder may not be there yet.
     let there = wanted.ancestors().find(|folder| folder.is_dir())?;
-    let there = there.canonicalize().ok()?;
-    let disks = sysinfo::Disks::new_with_refreshed_list();
-    disks
-        .list()
-        .iter()
-        .filter(|disk| there.starts_with(disk.mount_point()))
-        .max_by_key(|disk| depth(disk.mount_point()))
-        .map(sysinfo::Disk::available_space)
-}
-
-fn depth(folder: &Path) -> usize {
-    folder.components().count()
+    pomona_cluster::free_bytes(there)
 }
 
 #[cfg(test)]

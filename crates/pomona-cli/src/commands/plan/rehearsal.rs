@@ -339,6 +339,14 @@ fn failure(told: &Path, photos: &Path, run: &Path) -> Failure {
     if causes.is_empty() {
         causes.push("the program ended without saying why".to_owned());
     }
+    if causes.iter().any(|cause| cause.contains("os error 28")) {
+        // The run has another folder.
+        return Failure::input(format!(
+            "the temporary folder {} has no room for a small run",
+            std::env::temp_dir().display()
+        ))
+        .hint("make room there, or name another one in TMPDIR");
+    }
     let mut failure =
         Failure::input("the run would fail: so did a small one with some of the photos");
     failure.causes.extend(causes);
