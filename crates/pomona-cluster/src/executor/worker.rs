@@ -329,7 +329,8 @@ impl Worker {
             (false, true) => (self.last_task.elapsed() / 2).clamp(SOON, IDLE),
             (false, false) => QUIET,
         };
-        let (leaving, known) = (self.leaving.clone(), self.leaving.is_cancelled());
+        // It may have been told to leave while the last poll was under way.
+        let (leaving, known) = (self.leaving.clone(), self.has_told_drain);
         let time_is_up = self.time_is_up();
         tokio::select! {
             () = time_is_up => return false,

@@ -104,6 +104,8 @@ pub(crate) struct Task {
     pub(crate) partitions: Box<[u32]>,
     handed_ms: u64,
     pub(crate) reported: bool,
+    /// It was reported as failed.
+    failed: bool,
     /// It came to nothing by nobody's fault.
     pub(crate) blameless: bool,
     previous: Option<u32>,
@@ -230,7 +232,8 @@ impl Tally {
         }
     }
 
-    /// An executor is about to leave: what it has in work is not held against anything.
+    /// An executor is about to leave, or has left: neither what it had in work nor results that went with it are held
+    /// against anything.
     pub(crate) fn draining(&self, executor: &str, has_left: bool) {
         let mut inner = self.lock();
         let Some(known) = inner.executors.get_mut(executor) else {
@@ -239,11 +242,13 @@ impl Tally {
         known.draining = true;
         known.left |= has_left;
         if has_left {
-            let out: Vec<TaskKey> = known.out.drain().collect();
-            for key in out {
-                if let Some(task) = inner.task(&key) {
-                    task.blameless = true;
-                }
+            known.out.clear();
+            let tasks = inner
+                .jobs
+                .values_mut()
+                .flat_map(|job| job.tasks.values_mut());
+            for task in tasks.filter(|task| &*task.executor == executor && !task.failed) {
+                task.blameless = true;
             }
         }
     }
@@ -271,6 +276,7 @@ impl Tally {
             None | Some(task_status::Status::Running(_)) => return None,
             Some(task_status::Status::Failed(_)) => {
                 task.reported = true;
+                task.failed = true;
                 inner.totals.tasks_failed += 1;
                 return Some(status);
             }
@@ -351,6 +357,7 @@ impl Tally {
                 partitions,
                 handed_ms: now,
                 reported: false,
+                failed: false,
                 blameless: false,
                 previous,
                 images_done: 0,
