@@ -93,11 +93,16 @@ fn keep_memory() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep_memory() {}
 
-/// Gives what was kept so back to the system: what comes after the extraction needs other blocks, on other threads.
+/// Gives what was kept so back to the system, and keeps little from then on: what comes after the extraction needs other
+/// blocks, on other threads: matrices, each of them once.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn give_back_memory() {
+    const LARGEST_KEPT_BYTES: libc::c_int = 1 << 20;
+    const KEPT_BYTES: libc::c_int = 16 << 20;
     // SAFETY: allowed at any time, from any thread.
     unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
         libc::malloc_trim(0);
     }
 }
