@@ -281,6 +281,11 @@ fn disturbed(
         let now = Instant::now();
         while let Some(number) = acts.iter().position(|(due, _)| *due <= now) {
             let (_, act) = acts.swap_remove(number);
+            if let Some(back) = comes_back(&acts, act) {
+                // Nobody is there to be hit yet.
+                acts.push((back + Duration::from_millis(1), act));
+                continue;
+            }
             if matches!(act, Act::Blow(_)) && ended.is_none() {
                 in_time += 1;
             }
@@ -329,6 +334,15 @@ fn images(counts: &Value) -> f64 {
         .as_object()
         .map(|counts| counts.values().filter_map(Value::as_f64).sum())
         .unwrap_or(f64::NAN)
+}
+
+/// When the victim of a blow, which is gone, is replaced; none where it is there.
+fn comes_back(acts: &[(Instant, Act)], act: Act) -> Option<Instant> {
+    let Act::Blow(event) = act else { return None };
+    let replaced = |act: &Act| matches!(act, Act::Replace(place) if *place == event.victim);
+    let is_hit = !matches!(event.blow, Blow::Join);
+    acts.iter()
+        .find_map(|(due, act)| (is_hit && replaced(act)).then_some(*due))
 }
 
 fn act_on(
