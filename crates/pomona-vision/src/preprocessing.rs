@@ -130,6 +130,10 @@ impl FromStr for Preprocessing {
 pub(crate) struct Normaliser {
     /// By channel of the network.
     tables: [[f32; 256]; 3],
+    #[cfg(target_arch = "x86_64")]
+    mean: [f32; 3],
+    #[cfg(target_arch = "x86_64")]
+    deviation: [f32; 3],
     /// For each channel of the network, the channel of the image.
     source: [usize; 3],
 }
@@ -151,13 +155,32 @@ impl Normaliser {
             ChannelOrder::Rgb => [0, 1, 2],
             ChannelOrder::Bgr => [2, 1, 0],
         };
-        Self { tables, source }
+        Self {
+            tables,
+            #[cfg(target_arch = "x86_64")]
+            mean: preprocessing.mean,
+            #[cfg(target_arch = "x86_64")]
+            deviation: preprocessing.deviation,
+            source,
+        }
     }
 
     /// Writes one image, already of the input size, as one image of the input tensor.
     ///
     /// `tensor` holds `3 × height × width` values.
     pub(crate) fn fill(&self, image: &RgbImage, layout: Layout, tensor: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+            && std::arch::is_x86_feature_detected!("avx512vbmi")
+        {
+            // SAFETY: the processor has all three.
+            return unsafe { self.fill_avx512(image, layout, tensor) };
+        }
+        self.fill_from_tables(image, layout, tensor);
+    }
+
+    fn fill_from_tables(&self, image: &RgbImage, layout: Layout, tensor: &mut [f32]) {
         let (pixels, _) = image.pixels().as_chunks::<3>();
         match layout {
             Layout::Nhwc => {
@@ -176,6 +199,76 @@ impl Normaliser {
                         *value = table[usize::from(pixel[source])];
                     }
                 }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Normaliser {
+    /// The same values, worked out anew: dividing sixteen at once takes less than looking each of them up.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn fill_avx512(&self, image: &RgbImage, layout: Layout, tensor: &mut [f32]) {
+        use std::arch::x86_64::{
+            _mm512_cvtepi32_ps, _mm512_div_ps, _mm512_loadu_epi32, _mm512_loadu_ps,
+            _mm512_mask_storeu_ps, _mm512_maskz_loadu_epi8, _mm512_maskz_permutexvar_epi8,
+            _mm512_sub_ps,
+        };
+        /// Pixels worked on at once.
+        const PIXELS: usize = 16;
+        /// The lowest byte of each lane.
+        const LOWEST: u64 = 0x1111_1111_1111_1111;
+
+        let bytes = image.pixels();
+        let count = bytes.len() / 3;
+        let Some(tensor) = tensor.get_mut(..count * 3) else {
+            return;
+        };
+        // For each vector of a load: which byte a lane takes, and for which channel of the network.
+        let lanes: [[(usize, usize); PIXELS]; 3] = std::array::from_fn(|vector| {
+            std::array::from_fn(|lane| match layout {
+                Layout::Nchw => (lane * 3 + self.source[vector], vector),
+                Layout::Nhwc => {
+                    let value = vector * PIXELS + lane;
+                    (value / 3 * 3 + self.source[value % 3], value % 3)
+                }
+            })
+        });
+        let constants = lanes.map(|lanes| {
+            let picks = lanes.map(|(pick, _)| pick as i32);
+            let means = lanes.map(|(_, channel)| self.mean[channel]);
+            let deviations = lanes.map(|(_, channel)| self.deviation[channel]);
+            // SAFETY: each array is as long as a vector.
+            unsafe {
+                (
+                    _mm512_loadu_epi32(picks.as_ptr()),
+                    _mm512_loadu_ps(means.as_ptr()),
+                    _mm512_loadu_ps(deviations.as_ptr()),
+                )
+            }
+        });
+        for (number, pixels) in bytes[..count * 3].chunks(PIXELS * 3).enumerate() {
+            let there = u64::MAX >> (64 - pixels.len());
+            // SAFETY: bytes that are not there are not loaded.
+            let loaded = unsafe { _mm512_maskz_loadu_epi8(there, pixels.as_ptr().cast()) };
+            for (vector, (picks, means, deviations)) in constants.into_iter().enumerate() {
+                let (at, values) = match layout {
+                    Layout::Nchw => (vector * count + number * PIXELS, pixels.len() / 3),
+                    Layout::Nhwc => (
+                        (number * 3 + vector) * PIXELS,
+                        pixels.len().saturating_sub(vector * PIXELS),
+                    ),
+                };
+                let values = values.min(PIXELS);
+                let Some(target) = tensor.get_mut(at..at + values) else {
+                    continue;
+                };
+                let picked = _mm512_maskz_permutexvar_epi8(LOWEST, picks, loaded);
+                let value =
+                    _mm512_div_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(picked), means), deviations);
+                let written = (u32::from(u16::MAX) >> (PIXELS - values)) as u16;
+                // SAFETY: as many values are written as the target has.
+                unsafe { _mm512_mask_storeu_ps(target.as_mut_ptr(), written, value) };
             }
         }
     }
@@ -226,5 +319,53 @@ mod kernel_name {
             Name::Bicubic => Kernel::Bicubic,
             Name::Lanczos3 => Kernel::Lanczos3,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_hold_what_the_formula_gives() {
+        let preprocessing = Preprocessing {
+            mean: [127.5, 116.28, 103.53],
+            deviation: [127.5, 57.12, 0.37],
+            ..Preprocessing::uniform(0.0, 1.0)
+        };
+        for order in [ChannelOrder::Rgb, ChannelOrder::Bgr] {
+            let normaliser = Normaliser::new(&Preprocessing {
+                channel_order: order,
+                ..preprocessing.clone()
+            });
+            for (width, height) in [(1, 1), (3, 5), (16, 1), (7, 9), (33, 31), (64, 64)] {
+                let count = (width * height) as usize;
+                let pixels: Vec<u8> = (0..count * 3)
+                    .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
+                    .collect();
+                let image = RgbImage::from_pixels(width, height, pixels.clone()).unwrap();
+                for layout in [Layout::Nchw, Layout::Nhwc] {
+                    let mut tensor = vec![f32::NAN; count * 3];
+                    normaliser.fill(&image, layout, &mut tensor);
+                    let mut from_tables = vec![f32::NAN; count * 3];
+                    normaliser.fill_from_tables(&image, layout, &mut from_tables);
+                    for (pixel, channel) in (0..count).flat_map(|at| (0..3).map(move |c| (at, c))) {
+                        let source = match order {
+                            ChannelOrder::Rgb => channel,
+                            ChannelOrder::Bgr => 2 - channel,
+                        };
+                        let at = match layout {
+                            Layout::Nchw => channel * count + pixel,
+                            Layout::Nhwc => pixel * 3 + channel,
+                        };
+                        let expected = (f32::from(pixels[pixel * 3 + source])
+                            - preprocessing.mean[channel])
+                            / preprocessing.deviation[channel];
+                        assert_eq!(tensor[at].to_bits(), expected.to_bits());
+                        assert_eq!(from_tables[at].to_bits(), expected.to_bits());
+                    }
+                }
+            }
+        }
     }
 }

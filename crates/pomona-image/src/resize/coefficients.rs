@@ -14,6 +14,9 @@ pub(super) struct Coefficients {
     /// `taps` weights an output position, of which `count` are used.
     weights: Vec<i32>,
     taps: usize,
+    /// How a row is summed up, made when first asked for.
+    #[cfg(target_arch = "x86_64")]
+    windows: std::cell::OnceCell<Option<super::windows::Windows>>,
 }
 
 impl Coefficients {
@@ -55,7 +58,17 @@ impl Coefficients {
             count,
             weights,
             taps,
+            #[cfg(target_arch = "x86_64")]
+            windows: std::cell::OnceCell::new(),
         }
+    }
+
+    /// How rows are summed up without turning them; none where this processor or these lengths do not allow it.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn windows(&self) -> Option<&super::windows::Windows> {
+        use super::windows::Windows;
+        let made = || Windows::can_run().then(|| Windows::new(self)).flatten();
+        self.windows.get_or_init(made).as_ref()
     }
 
     /// How many values come out.

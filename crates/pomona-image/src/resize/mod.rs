@@ -10,6 +10,8 @@
 mod coefficients;
 mod nearest;
 mod passes;
+#[cfg(target_arch = "x86_64")]
+mod windows;
 
 use std::cell::RefCell;
 use std::rc::Rc;
