@@ -302,6 +302,8 @@ impl Extractor {
         let chunks: Vec<_> = self.threads.install(|| {
             (0..count.div_ceil(chunk))
                 .into_par_iter()
+                // Else a thread without work finds none to take over where others have begun theirs.
+                .with_max_len(1)
                 .map(|number| {
                     let started = Instant::now();
                     let mut rows: Vec<Row> = (number * chunk..((number + 1) * chunk).min(count))
