@@ -109,6 +109,11 @@ fn a_forecast_is_left_for_the_run_which_says_how_it_came_true() {
         plan["total_secs"].as_f64().unwrap()
     );
     assert!(compared["total_secs"]["outcome"].as_f64().unwrap() > 0.0);
+    let report = std::fs::read_to_string(place.path("run").join("report.html")).unwrap();
+    assert!(
+        report.contains("The forecast was "),
+        "the report tells of it too"
+    );
 
     // Doing it again does less than was forecast: that is not compared.
     let output = place.pomona(&run);

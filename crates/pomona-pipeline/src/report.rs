@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use pomona_engine::{FloatRows, Status, scan_columns};
-use pomona_report::{Failure, LabelCount, ReportData, ScatterPoint, Stage};
+use pomona_report::{Failure, Forecast, LabelCount, ReportData, ScatterPoint, Stage};
 use pomona_store::Place;
 
 use crate::error::PipelineError;
@@ -159,6 +159,13 @@ async fn collect(
         growth,
         storage,
         cluster,
+        forecast: record.forecast.map(|forecast| Forecast {
+            seconds: forecast.total_secs.forecast,
+            took_seconds: forecast.total_secs.outcome,
+            peak_memory_bytes: forecast
+                .peak_memory_bytes
+                .map(|memory| (memory.forecast as u64, memory.outcome as u64)),
+        }),
     })
 }
 

@@ -228,20 +228,28 @@ async fn carry_out(
         .extract
         .bounds
         .spent(context.started, context.runner.as_ref());
+    let forecast = match steps {
+        Steps::All if extracted.done_before == 0 => SavedForecast::of(folder).await,
+        _ => None,
+    };
+    // What the report tells of a run that has almost ended.
+    compare(context, forecast.as_ref(), &mut record);
     if steps == Steps::All {
         let began = Instant::now();
         report_of(context, folder, record.clone(), gathered).await?;
         record.set_stage("report", began.elapsed().as_secs_f64(), 1);
         record.finished = now();
     }
-    record.peak_memory_bytes = memory::peak_bytes();
-    if steps == Steps::All && extracted.done_before == 0 {
-        let secs = context.started.elapsed().as_secs_f64();
-        let forecast = SavedForecast::of(folder).await;
-        record.forecast = forecast.map(|forecast| forecast.compare(&record, secs));
-    }
+    compare(context, forecast.as_ref(), &mut record);
     folder.write_record(&record).await?;
     Ok(RunOutcome { extracted, record })
+}
+
+/// Takes down the most memory so far, and what was forecast beside what came of it.
+fn compare(context: &Context, forecast: Option<&SavedForecast>, record: &mut RunRecord) {
+    record.peak_memory_bytes = memory::peak_bytes();
+    let secs = context.started.elapsed().as_secs_f64();
+    record.forecast = forecast.map(|forecast| forecast.compare(record, secs));
 }
 
 fn tell_growth(started: &Started, record: &mut RunRecord) {

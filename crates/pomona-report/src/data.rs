@@ -57,6 +57,19 @@ pub struct ReportData {
     pub storage: Option<StorageData>,
     /// What a cluster did, where one was used.
     pub cluster: Option<ClusterData>,
+    /// What was forecast of the run, where it was.
+    pub forecast: Option<Forecast>,
+}
+
+/// A forecast beside what came of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forecast {
+    /// From the command to its end, as it was forecast.
+    pub seconds: f64,
+    /// The same, as it came.
+    pub took_seconds: f64,
+    /// Most memory, as it was forecast and as it came, where that is known.
+    pub peak_memory_bytes: Option<(u64, u64)>,
 }
 
 /// A photo that gave no features.

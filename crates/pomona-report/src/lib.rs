@@ -36,8 +36,8 @@ pub use cluster_data::{
     MAX_WORKERS,
 };
 pub use data::{
-    Confusion, Failure, LabelCount, MAX_CONFUSIONS, MAX_FAILURES, MAX_LABEL_PICTURES, MAX_LABELS,
-    MAX_POINTS, Quality, ReportData, ScatterPoint, Stage,
+    Confusion, Failure, Forecast, LabelCount, MAX_CONFUSIONS, MAX_FAILURES, MAX_LABEL_PICTURES,
+    MAX_LABELS, MAX_POINTS, Quality, ReportData, ScatterPoint, Stage,
 };
 pub use error::ReportError;
 pub use growth_data::{Generation, GrowthData, GrowthDrift, MAX_GENERATIONS};

@@ -2,7 +2,7 @@
 
 use crate::data::ReportData;
 use crate::status::bar;
-use crate::text::{count, rate, seconds, shortened, shown};
+use crate::text::{bytes, count, rate, seconds, shortened, shown};
 use maud::{Markup, html};
 
 pub(crate) fn section(data: &ReportData) -> Markup {
@@ -36,6 +36,15 @@ pub(crate) fn section(data: &ReportData) -> Markup {
                             }
                         }
                     }
+                }
+            }
+            @if let Some(forecast) = &data.forecast {
+                p.meaning {
+                    "The forecast was " (seconds(forecast.seconds))
+                    @if let Some((most, _)) = forecast.peak_memory_bytes { " and " (bytes(most)) " of memory" }
+                    "; the run took " (seconds(forecast.took_seconds))
+                    @if let Some((_, most)) = forecast.peak_memory_bytes { " and " (bytes(most)) }
+                    "."
                 }
             }
         }

@@ -8,7 +8,8 @@ mod words;
 
 use dom::parse;
 use pomona_report::{
-    Confusion, Failure, LabelCount, Quality, ReportData, ReportError, ScatterPoint, Stage, render,
+    Confusion, Failure, Forecast, LabelCount, Quality, ReportData, ReportError, ScatterPoint,
+    Stage, render,
 };
 use proptest::prelude::*;
 
@@ -82,6 +83,7 @@ fn run(labels: usize, points: usize, picture_bytes: usize) -> ReportData {
         growth: None,
         storage: None,
         cluster: None,
+        forecast: None,
     }
 }
 
@@ -91,6 +93,38 @@ fn plain(text: &str) -> String {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[test]
+fn a_forecast_stands_beside_what_came_of_it() {
+    let told = |forecast| {
+        let data = ReportData {
+            forecast,
+            ..run(1, 2, 50)
+        };
+        plain(&parse(&render(&data).unwrap()).id("stages").text)
+    };
+    let forecast = Forecast {
+        seconds: 42.0,
+        took_seconds: 40.5,
+        peak_memory_bytes: Some((516_000_000, 532_000_000)),
+    };
+    let text = told(Some(forecast));
+    assert!(
+        text.ends_with(
+            "The forecast was 42.0 s and 516 MB of memory; the run took 40.5 s and 532 MB."
+        ),
+        "{text}"
+    );
+    let text = told(Some(Forecast {
+        peak_memory_bytes: None,
+        ..forecast
+    }));
+    assert!(
+        text.ends_with("The forecast was 42.0 s; the run took 40.5 s."),
+        "{text}"
+    );
+    assert!(!told(None).contains("forecast"));
 }
 
 #[test]
