@@ -29,6 +29,17 @@ impl Line {
         }
     }
 
+    /// The line through the same larger measurement, each image within bounds that are known otherwise.
+    #[must_use]
+    pub fn between(self, many: (u64, f64), least: f64, most: f64) -> Self {
+        let all = many.1 / many.0.max(1) as f64;
+        let per_image_secs = self.per_image_secs.max(least).min(most).min(all);
+        Self {
+            fixed_secs: (many.1 - per_image_secs * many.0 as f64).max(0.0),
+            per_image_secs,
+        }
+    }
+
     /// Seconds for so many images.
     #[must_use]
     pub fn at(&self, images: u64) -> f64 {
@@ -156,6 +167,9 @@ mod tests {
             let line = Line::through((few, a), (few + more, b));
             prop_assert!(line.fixed_secs >= 0.0 && line.per_image_secs >= 0.0);
             prop_assert!((line.at(few + more) - b).abs() < 1e-6);
+            let bounded = line.between((few + more, b), 0.001, 0.01);
+            prop_assert!((bounded.at(few + more) - b).abs() < 1e-6);
+            prop_assert!(bounded.per_image_secs <= 0.01);
         }
 
         #[test]

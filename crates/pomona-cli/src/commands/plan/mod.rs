@@ -1,5 +1,6 @@
 //! `pomona plan`
 
+mod bounds;
 mod machine;
 mod rehearsal;
 mod shown;

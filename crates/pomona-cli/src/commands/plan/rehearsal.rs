@@ -11,6 +11,7 @@ use pomona_pipeline::{RunRecord, Sampled};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::bounds;
 use crate::failure::Failure;
 
 /// Seconds that the larger of the two runs should work on photos.
@@ -117,6 +118,22 @@ impl Stage<'_> {
             + stage(&many.record, "extract");
         let threads = |name: &str| many.record.thread_seconds.get(name).copied().unwrap_or(0.0);
         let features = threads("network") + threads("keypoints");
+        let thread_secs = features + threads("prepare");
+        let extract = bounds::of_extraction(
+            line("extract"),
+            few.images,
+            (many.images, stage(&many.record, "extract")),
+            thread_secs,
+            self.workers,
+        );
+        let feature_count = feature_count(&many.record);
+        let most_of_fit = bounds::of_fit(feature_count);
+        let after = |name: &&str| {
+            let whole = (many.images, stage(&many.record, name));
+            let record = &many.record;
+            let line = bounds::of_step(line(name), name, whole, most_of_fit, record, feature_count);
+            ((*name).to_owned(), line)
+        };
         let components = many.record.explained_variance_ratio.len() as f64;
         let further = self.further_components(&many.record) * COMPONENT_BYTES;
         let sorted = (further * self.images as f64) as u64;
@@ -124,14 +141,11 @@ impl Stage<'_> {
         Rehearsal {
             workers: self.workers,
             images: many.images,
-            feature_count: feature_count(&many.record),
+            feature_count,
             outside_secs: (many.secs - inside).max(0.0),
-            extract: line("extract"),
-            after: names
-                .iter()
-                .map(|name| ((*name).to_owned(), line(name)))
-                .collect(),
-            network_share: features / (features + threads("prepare")).max(1e-9),
+            extract,
+            after: names.iter().map(after).collect(),
+            network_share: features / thread_secs.max(1e-9),
             memory: MemoryLine {
                 bytes: bytes + sorted.min(2 * SORTED_BYTES),
                 images: many.images,
