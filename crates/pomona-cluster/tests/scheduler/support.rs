@@ -28,7 +28,7 @@ use tonic::transport::Channel;
 use crate::plan::Codec;
 
 /// Everything here ends sooner, unless the machine is very busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn version() -> VersionInfo {
     VersionInfo {

@@ -1,12 +1,12 @@
 //! What a scheduler tells of a job that real executors did.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pomona_cluster::{JobPhase, Price};
 use serde_json::Value;
 
 use crate::plan::{Manner, shards};
-use crate::support::{Running, get_with, settings, version};
+use crate::support::{PATIENCE, Running, get_with, settings, version};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_counted() {
@@ -152,6 +152,21 @@ async fn jobs_come_newest_first_and_scaling_adds_up() {
     scheduler.end().await;
 }
 
+/// What is told of executors, once the first is in this state.
+async fn becomes(scheduler: &Running, state: &str) -> Value {
+    let since = Instant::now();
+    loop {
+        let told: Value =
+            serde_json::from_str(&scheduler.get("/pomona/executors").await.1).unwrap();
+        if told[0]["state"] == state {
+            return told;
+        }
+        assert!(since.elapsed() < PATIENCE, "never {state}: {told}");
+        // Between two questions.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_is_about_to_leave_is_told_as_such() {
     let mut scheduler = Running::start(settings()).await;
@@ -165,26 +180,14 @@ async fn an_executor_that_is_about_to_leave_is_told_as_such() {
         .job(&id, |job| job.summary.shards.running == 1)
         .await;
     drain.cancel();
-    let executors = || async {
-        let text = scheduler.get("/pomona/executors").await.1;
-        serde_json::from_str::<Value>(&text).unwrap()
-    };
-    let mut told = executors().await;
-    while told[0]["state"] == "alive" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        told = executors().await;
-    }
+    let told = becomes(&scheduler, "draining").await;
     // It has its task still.
-    assert_eq!(told[0]["state"], "draining");
     assert_eq!(told[0]["draining"], true);
     let scaling: Value = serde_json::from_str(&scheduler.get("/pomona/scaling").await.1).unwrap();
     assert_eq!(scaling["slots"], 0);
     assert_eq!(scaling["running_tasks"], 1);
 
-    while told[0]["state"] != "left" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        told = executors().await;
-    }
+    let told = becomes(&scheduler, "left").await;
     // It ended what it had, and took no more.
     assert_eq!(told[0]["tasks_done"], 1);
 
