@@ -35,6 +35,10 @@ pub(crate) fn use_cluster(
         )
         .await?)
     })?;
+    let runner = match reporter.traces().cloned() {
+        Some(traces) => runner.with_trace(Box::new(move || traces.parent())),
+        None => runner,
+    };
     context.runner = Arc::new(runner);
     Ok(())
 }

@@ -7,6 +7,7 @@ mod failure;
 mod progress;
 mod settings_file;
 mod text;
+mod traces;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,7 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::settings_file::{Parsed, SettingsError};
+use crate::traces::Traces;
 
 fn main() -> ExitCode {
     send_nothing();
@@ -66,7 +68,17 @@ fn main() -> ExitCode {
     }));
     let reporter = Reporter::new(cli.output.quiet, cli.output.json);
     told_file(&parsed, &reporter);
-    match catch_unwind(AssertUnwindSafe(|| dispatch(cli, &parsed, &reporter))) {
+    let traces = Traces::of(&cli.command, &reporter);
+    let reporter = reporter.with_traces(traces.clone());
+    let ended = catch_unwind(AssertUnwindSafe(|| dispatch(cli, &parsed, &reporter)));
+    if let Some(traces) = traces {
+        traces.end(match &ended {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(failure.causes.first().map_or("", String::as_str)),
+            Err(_) => Some("the program met something it does not expect"),
+        });
+    }
+    match ended {
         Ok(Ok(())) => ExitCode::SUCCESS,
         // What broke was told by the panic itself; the run folder holds nothing half-written.
         Err(_) => ExitCode::from(2),

@@ -10,6 +10,7 @@ use pomona_store::{Encryption, StoreSettings};
 
 use crate::args::{EncryptionArg, StoreArgs};
 use crate::failure::Failure;
+use crate::traces::Traces;
 
 /// Time between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -19,6 +20,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Reporter {
     style: Style,
     stores: StoreSettings,
+    traces: Option<Traces>,
 }
 
 #[derive(Clone)]
@@ -49,7 +51,21 @@ impl Reporter {
         Self {
             style,
             stores: StoreSettings::default(),
+            traces: None,
         }
+    }
+
+    /// The same, with spans of the stages that it is told of.
+    pub(crate) fn with_traces(&self, traces: Option<Traces>) -> Self {
+        Self {
+            traces,
+            ..self.clone()
+        }
+    }
+
+    /// The spans of this process.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 
     /// The same for a command that opens places with these settings.
@@ -150,6 +166,9 @@ impl Observer for Reporter {
         } = event
         {
             crate::give_back_memory();
+        }
+        if let Some(traces) = &self.traces {
+            traces.event(event);
         }
         match &self.style {
             Style::Quiet => {

@@ -17,6 +17,7 @@ mod scheduler;
 mod serve;
 mod summary;
 mod tls;
+mod trace;
 mod version;
 
 pub use certificates::{hosts_without_certificate, make_certificates};
@@ -29,11 +30,14 @@ pub use executor::{
 };
 pub use plans::{own_version, plan_codec};
 pub use runner::ClusterRunner;
-pub use scheduler::{Price, Scheduler, SchedulerSettings, Tell, check_exposure, run_scheduler};
+pub use scheduler::{
+    JobHook, Price, Scheduler, SchedulerSettings, Tell, check_exposure, run_scheduler,
+};
 pub use serve::{bind, serve};
 pub use summary::{
     Cost, ExecutorShare, ExecutorSummary, Images, JobDetail, JobPhase, JobSummary, OperatorSums,
     Scaling, Shards, StageSummary,
 };
 pub use tls::{Tls, endpoint_override, http_agent, scheme, session_config};
+pub use trace::TraceParent;
 pub use version::{VERSION_PATH, VersionFailure, check_version};

@@ -37,6 +37,7 @@ use crate::reading::{executors_of, job_of, unknown};
 use crate::results::{fetch, newest};
 use crate::summary::JobDetail;
 use crate::tls::{Tls, endpoint_override, scheme};
+use crate::trace::TraceParent;
 use crate::version::{VersionFailure, check_version};
 
 /// Bytes of one message: a plan carries what is listed of its shards.
@@ -72,6 +73,8 @@ pub struct ClusterRunner {
     cancelling: Arc<Mutex<Vec<JoinHandle<()>>>>,
     /// Called with what a person should know, such as that the scheduler does not answer.
     tell: Box<dyn Fn(&str) + Send + Sync>,
+    /// Tells the span that jobs belong to.
+    trace: Option<Box<dyn Fn() -> Option<TraceParent> + Send + Sync>>,
 }
 
 impl fmt::Debug for ClusterRunner {
@@ -218,7 +221,17 @@ impl ClusterRunner {
             read: Arc::default(),
             cancelling: Arc::default(),
             tell,
+            trace: None,
         })
+    }
+
+    /// The same, whose jobs tell what `trace` says when they are submitted: the span they belong to.
+    #[must_use]
+    pub fn with_trace(self, trace: Box<dyn Fn() -> Option<TraceParent> + Send + Sync>) -> Self {
+        Self {
+            trace: Some(trace),
+            ..self
+        }
     }
 
     /// Jobs that this runner submitted, in their order.
@@ -264,6 +277,8 @@ impl ClusterRunner {
                 .iter()
                 .map(|(key, value)| setting(key, value)),
         );
+        let trace = self.trace.as_ref().and_then(|trace| trace());
+        settings.extend(trace.map(crate::trace::setting));
         let query = ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(plan.to_vec())),
             settings,

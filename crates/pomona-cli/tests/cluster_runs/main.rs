@@ -12,4 +12,5 @@ mod disturbed;
 mod refused;
 mod same;
 mod support;
+mod traces;
 mod up;

@@ -19,6 +19,8 @@ pub(crate) struct Place {
     folder: tempfile::TempDir,
     /// What commands find in their environment besides. Schedulers and executors do not.
     pub(crate) variables: Vec<(String, String)>,
+    /// What every process finds there.
+    pub(crate) everywhere: Vec<(String, String)>,
 }
 
 /// Where no keys are: without it, the program would ask for some at an address that is not this machine's.
@@ -30,6 +32,7 @@ impl Place {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
+            everywhere: Vec::new(),
         };
         let settings = DemoSettings {
             per_label_training: training,
@@ -54,10 +57,15 @@ impl Place {
     fn command_with(&self, arguments: &[&str], variables: &[(String, String)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pomona"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("AWS_") {
-                command.env_remove(name);
+            let is_ours = |start: &&str| name.to_string_lossy().starts_with(start);
+            if ["AWS_", "OTEL_", "TRACEPARENT"]
+                .iter()
+                .any(|it| is_ours(&it))
+            {
+                command.env_remove(&name);
             }
         }
+        command.envs(self.everywhere.iter().map(|(name, value)| (name, value)));
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -330,6 +338,17 @@ impl<'a> Cluster<'a> {
 
     /// Ends everything; nothing may be left in the executors' work folder.
     pub(crate) fn leave(mut self) {
+        self.executors_leave();
+    }
+
+    /// The same, and the scheduler has time for its last words.
+    pub(crate) fn leave_slowly(mut self) {
+        self.executors_leave();
+        self.scheduler.signal("-TERM");
+        assert_eq!(self.scheduler.end().code(), Some(0));
+    }
+
+    fn executors_leave(&mut self) {
         for executor in &self.executors {
             executor.signal("-TERM");
         }

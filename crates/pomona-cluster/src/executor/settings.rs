@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ClusterError, VersionInfo};
 use crate::tls::Tls;
+use crate::trace::TraceParent;
 
 /// Puts what operators need into the configuration that a task runs under. It sees the job's own settings.
 pub type SessionHook = Arc<dyn Fn(SessionConfig) -> SessionConfig + Send + Sync>;
@@ -212,6 +213,8 @@ pub enum ExecutorEvent {
     TaskStarted {
         /// The task.
         task: ScheduledTask,
+        /// The client's span that its job belongs to.
+        trace_parent: Option<TraceParent>,
     },
     /// A task has ended.
     TaskFinished {
@@ -270,7 +273,7 @@ impl fmt::Display for ExecutorEvent {
             Self::LostScheduler { reason } => {
                 write!(f, "lost the scheduler, trying to find it again: {reason}")
             }
-            Self::TaskStarted { task } => write!(f, "began {task}"),
+            Self::TaskStarted { task, .. } => write!(f, "began {task}"),
             Self::TaskFinished {
                 task,
                 elapsed,

@@ -26,6 +26,7 @@ use super::service::RunningTasks;
 use super::settings::{ExecutorEvent, ExecutorSettings, LeaveReason, ScheduledTask};
 use super::task::{TaskEnvironment, failure, forgive, named};
 use crate::error::ClusterError;
+use crate::trace::of_task;
 use crate::version::chain;
 
 /// The longest time between two polls: the scheduler must hear that this executor lives.
@@ -229,6 +230,7 @@ impl Worker {
 
     fn begin(&mut self, definition: TaskDefinition) {
         let task = named(&definition);
+        let trace_parent = of_task(&definition.props).map(str::to_owned);
         let slots = (definition.vcores_consumed.max(1) as usize).min(self.place.settings.slots);
         self.free_slots = self.free_slots.saturating_sub(slots);
         self.last_task = Instant::now();
@@ -238,9 +240,10 @@ impl Worker {
             abortable(async move { environment.run(&definition, executor_id).await });
         self.place.running.insert(task.clone(), abort);
         self.place.figures.running.fetch_add(1, Relaxed);
-        self.place
-            .settings
-            .tell(ExecutorEvent::TaskStarted { task: task.clone() });
+        self.place.settings.tell(ExecutorEvent::TaskStarted {
+            task: task.clone(),
+            trace_parent,
+        });
         self.place.task_runtime.spawn(async move {
             let began = Instant::now();
             let status = work.await.ok();

@@ -18,6 +18,7 @@ use super::archive::Archive;
 use super::summarise::summarise;
 use super::tally::{Tally, now_ms};
 use crate::summary::{JobDetail, JobPhase, JobSummary};
+use crate::trace::of_session;
 
 /// Graphs of jobs that are over, which Ballista's own pages show.
 const MOST_GRAPHS: usize = 16;
@@ -38,6 +39,7 @@ pub(crate) struct Jobs {
     price: Option<Price>,
     over: Mutex<Over>,
     tell: super::Tell,
+    hook: Option<super::JobHook>,
 }
 
 #[derive(Default)]
@@ -54,6 +56,7 @@ impl Jobs {
         archive: Arc<Archive>,
         price: Option<Price>,
         tell: super::Tell,
+        hook: Option<super::JobHook>,
     ) -> Self {
         Self {
             inner,
@@ -62,6 +65,7 @@ impl Jobs {
             price,
             over: Mutex::default(),
             tell,
+            hook,
         }
     }
 
@@ -179,6 +183,9 @@ impl JobState for Jobs {
             let detail = self.tally.with_job(job_id.as_str(), |job| {
                 summarise(graph.as_ref(), job, self.price.as_ref())
             });
+            if let (Some(hook), Some(detail)) = (&self.hook, &detail) {
+                hook(detail, of_session(&graph.session_config()));
+            }
             self.ended(job_id, status, detail).await;
         }
         let saved = self.inner.save_job(job_id, graph).await;

@@ -45,10 +45,15 @@ use self::tally::Tally;
 use self::view::View;
 use crate::error::{ClusterError, VersionInfo};
 use crate::serve::{bind, serve};
+use crate::summary::JobDetail;
 use crate::tls::{Tls, endpoint_override, session_config};
+use crate::trace::with_trace;
 
 /// Says something to whoever started the process.
 pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Is told of a job that is over, and of the client's span that it belongs to. It must not block.
+pub type JobHook = Arc<dyn Fn(&JobDetail, Option<&str>) + Send + Sync>;
 
 /// Plans carry listings, and answers carry plans.
 const MESSAGE_BYTES: u32 = 512 << 20;
@@ -115,6 +120,8 @@ pub struct SchedulerSettings {
     pub message_bytes: u32,
     /// Hears of executors that come and go and of jobs that end.
     pub tell: Tell,
+    /// Called for jobs that ended, those that could not be planned excepted.
+    pub job_hook: Option<JobHook>,
     /// Ends the scheduler when it is cancelled.
     pub stop: CancellationToken,
 }
@@ -140,6 +147,7 @@ impl SchedulerSettings {
             version,
             message_bytes: MESSAGE_BYTES,
             tell: Arc::new(|_| {}),
+            job_hook: None,
             stop: CancellationToken::new(),
         }
     }
@@ -227,6 +235,7 @@ impl Scheduler {
             archive.clone(),
             settings.price.clone(),
             settings.tell.clone(),
+            settings.job_hook.clone(),
         ));
         let cluster = BallistaCluster::new(Arc::new(InMemoryClusterState::default()), jobs.clone());
         let codec = BallistaCodec::new(
@@ -449,7 +458,7 @@ fn config_producer(tls: Option<Tls>) -> Result<ConfigProducer, ClusterError> {
             .set(key, value)
             .map_err(|error| ClusterError::Scheduler(Box::new(error)))?;
     }
-    let config = session_config(config, tls.as_ref());
+    let config = with_trace(session_config(config, tls.as_ref()));
     Ok(Arc::new(move || config.clone()))
 }
 

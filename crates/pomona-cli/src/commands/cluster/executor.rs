@@ -11,6 +11,7 @@ use crate::args::ExecutorArgs;
 use crate::cluster::executor_engine;
 use crate::failure::Failure;
 use crate::progress::Reporter;
+use crate::traces::task_spans;
 
 pub(super) fn executor(args: &ExecutorArgs, reporter: &Reporter) -> Result<(), Failure> {
     let (host, port) = host_and_port(&args.scheduler.scheduler)?;
@@ -39,10 +40,17 @@ pub(super) fn executor(args: &ExecutorArgs, reporter: &Reporter) -> Result<(), F
     settings.object_stores = engine.object_stores;
     settings.hand_back = engine.hand_back;
     let tell = teller(reporter);
-    settings.observer = Some(Arc::new(move |event: &ExecutorEvent| match event {
-        // One a second and core is no news.
-        ExecutorEvent::TaskStarted { .. } | ExecutorEvent::TaskFinished { error: None, .. } => {}
-        event => tell(&event.to_string()),
+    let trace = reporter.traces().cloned().map(task_spans);
+    settings.observer = Some(Arc::new(move |event: &ExecutorEvent| {
+        if let Some(trace) = &trace {
+            trace(event);
+        }
+        match event {
+            // One a second and core is no news.
+            ExecutorEvent::TaskStarted { .. } | ExecutorEvent::TaskFinished { error: None, .. } => {
+            }
+            event => tell(&event.to_string()),
+        }
     }));
     let (stop, stop_now) = (settings.stop.clone(), settings.stop_now.clone());
     let runtime = runtime()?;

@@ -1,15 +1,17 @@
 //! `pomona cluster scheduler`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pomona_cluster::{
-    Price, SchedulerSettings, own_version, plan_codec, run_scheduler, stop_on_signals,
+    JobHook, Price, SchedulerSettings, own_version, plan_codec, run_scheduler, stop_on_signals,
 };
 
 use super::address::{exposure, figures_at, identity, listen_at, runtime, teller};
 use crate::args::SchedulerArgs;
 use crate::failure::Failure;
 use crate::progress::Reporter;
+use crate::traces::job_spans;
 
 pub(super) fn scheduler(args: &SchedulerArgs, reporter: &Reporter) -> Result<(), Failure> {
     let bind = listen_at(&args.bind, "--bind")?;
@@ -30,6 +32,10 @@ pub(super) fn scheduler(args: &SchedulerArgs, reporter: &Reporter) -> Result<(),
             currency: args.currency.clone(),
         }),
         tell: teller(reporter),
+        job_hook: reporter
+            .traces()
+            .cloned()
+            .map(|traces| -> JobHook { Arc::new(job_spans(traces)) }),
         ..SchedulerSettings::new(plan_codec(None), own_version())
     };
     let stop = settings.stop.clone();
