@@ -86,6 +86,12 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// So many of what `one` is one of, in English that adds an s.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let more = if number == 1 { "" } else { "s" };
+    format!("{} {one}{more}", grouped(number))
+}
+
 /// Money: cents matter once there are some.
 pub(crate) fn euros(amount: f64) -> String {
     let digits = if amount < 1.0 { 4 } else { 2 };
@@ -109,6 +115,9 @@ mod tests {
         assert_eq!(grouped(999), "999");
         assert_eq!(grouped(1_000), "1,000");
         assert_eq!(grouped(12_503_001), "12,503,001");
+        assert_eq!(counted(0, "photo"), "0 photos");
+        assert_eq!(counted(1, "photo"), "1 photo");
+        assert_eq!(counted(1_142, "photo"), "1,142 photos");
         assert_eq!(euros(0.0123), "0.0123 €");
         assert_eq!(euros(12.345), "12.35 €");
     }

@@ -217,7 +217,7 @@ fn what_will_fail_is_told_before() {
     std::fs::write(place.path("empty/note.jpg"), "no photo").unwrap();
     let text = told(&["plan", "empty"]);
     assert!(
-        text.contains("can be read") && text.contains("note.jpg") && !text.contains("pomona-plan-"),
+        text.contains("note.jpg, cannot be read") && !text.contains("pomona-plan-"),
         "{text}"
     );
     let text = told(&["plan", "photos", "--prices", "missing.toml"]);

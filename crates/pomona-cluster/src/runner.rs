@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::client::SchedulerClient;
+use crate::client::{SchedulerClient, host_and_port};
 use crate::error::{ClusterError, VersionInfo};
 use crate::reading::{executors_of, job_of, unknown};
 use crate::results::{fetch, newest};
@@ -572,18 +572,6 @@ fn changed(session: &SessionConfig) -> Vec<(String, String)> {
         .filter(|entry| usual.get(&entry.key) != Some(&entry.value))
         .filter_map(|entry| Some((entry.key, entry.value?)))
         .collect()
-}
-
-/// The parts of `HOST:PORT`.
-fn host_and_port(address: &str) -> Result<(String, u16), ClusterError> {
-    let parts = address
-        .rsplit_once(':')
-        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-    parts.ok_or_else(|| ClusterError::Setting {
-        name: "--cluster",
-        value: address.to_owned(),
-        expected: "the scheduler's address is df://HOST:PORT",
-    })
 }
 
 async fn blocking<T: Send + 'static>(

@@ -146,9 +146,21 @@ impl RunLock {
         place: &Place,
         lost: impl Fn(StoreError) + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
+        Self::take_for(place, RENEWAL, lost).await
+    }
+
+    /// The same for a lock that is renewed, where it has to be, as often as this: well within the minute that it lasts.
+    ///
+    /// # Errors
+    /// As [`RunLock::take`].
+    pub async fn take_for(
+        place: &Place,
+        renewal: Duration,
+        lost: impl Fn(StoreError) + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
         match place.file() {
             Some(_) => Self::take_local(place),
-            None => Self::take_remote(place, Arc::new(lost)).await,
+            None => Self::take_remote(place, renewal, Arc::new(lost)).await,
         }
     }
 
@@ -223,6 +235,7 @@ impl RunLock {
 
     async fn take_remote(
         place: &Place,
+        every: Duration,
         lost: Arc<dyn Fn(StoreError) + Send + Sync>,
     ) -> Result<Self, StoreError> {
         let lock = place.work_area().join("lock");
@@ -259,6 +272,7 @@ impl RunLock {
             lock.clone(),
             holder,
             version,
+            every,
             Arc::clone(&is_lost),
             lost,
         ));
@@ -454,11 +468,12 @@ async fn renew(
     lock: Place,
     mut holder: Holder,
     mut version: UpdateVersion,
+    every: Duration,
     is_lost: Arc<AtomicBool>,
     lost: Arc<dyn Fn(StoreError) + Send + Sync>,
 ) {
     loop {
-        tokio::time::sleep(RENEWAL).await;
+        tokio::time::sleep(every).await;
         holder.renew();
         let renewed = replace(&lock, &holder, version.clone(), &holder.id);
         let looked = match tokio::time::timeout(RENEWAL, renewed).await {

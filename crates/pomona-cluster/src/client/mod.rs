@@ -165,3 +165,15 @@ impl SchedulerClient {
         Ok((status, text))
     }
 }
+
+/// The parts of `HOST:PORT`.
+pub(crate) fn host_and_port(address: &str) -> Result<(String, u16), ClusterError> {
+    let parts = address
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    parts.ok_or_else(|| ClusterError::Setting {
+        name: "--cluster",
+        value: address.to_owned(),
+        expected: "the scheduler's address is df://HOST:PORT",
+    })
+}

@@ -13,6 +13,15 @@ async fn take(place: &Place) -> Result<RunLock, StoreError> {
     RunLock::take(place, |lost| panic!("{lost}")).await
 }
 
+/// Waits until something holds.
+async fn until(holds: impl Fn() -> bool) {
+    let since = std::time::Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < Duration::from_secs(60), "it never holds");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 fn holder(refused: Result<RunLock, StoreError>) -> String {
     match refused {
         Err(StoreError::Locked { holder, .. }) => holder,
@@ -210,27 +219,30 @@ async fn who_loses_a_lock_is_told_and_leaves_the_new_one() {
     let place = bench.place("run").await;
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
-    let first = RunLock::take(&place, move |error| {
+    // Fifteen times as often as a run does.
+    let often = Duration::from_secs(1);
+    let first = RunLock::take_for(&place, often, move |error| {
         assert!(error.to_string().contains("process 77"), "{error}");
         count.fetch_add(1, Ordering::Relaxed);
     })
     .await
     .unwrap();
     let other = bench.place("other").await;
-    let kept = take(&other).await.unwrap();
+    let kept = RunLock::take_for(&other, often, |lost| panic!("{lost}"))
+        .await
+        .unwrap();
     // A renewal whose answer is lost is none that was refused.
     bench
         .server
         .rules()
         .fail_first_of_each(1, FaultKind::LostAnswer);
-    tokio::time::sleep(Duration::from_secs(17)).await;
+    let renewed = || bench.server.counters().faults_of(FaultKind::LostAnswer);
+    until(|| renewed() >= 2).await;
+    tokio::time::sleep(2 * often).await;
     assert_eq!(lost.load(Ordering::Relaxed), 0);
-    let renewed = bench.server.counters().faults_of(FaultKind::LostAnswer);
-    assert!(renewed >= 2, "{renewed}");
     bench.server.rules().clear();
     rewrite(&place, |said| said["process"] = 77.into()).await;
-    tokio::time::sleep(Duration::from_secs(17)).await;
-    assert_eq!(lost.load(Ordering::Relaxed), 1);
+    until(|| lost.load(Ordering::Relaxed) == 1).await;
     first.release().await;
     assert!(place.join(".pomona/lock").read().await.is_ok());
     kept.release().await;

@@ -25,7 +25,7 @@ use crate::args::{Cli, FeaturesArg, ForecastArgs, PlanArgs};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::settings_file::Given;
-use crate::text::{bytes, grouped};
+use crate::text::{bytes, counted};
 
 /// Share of the photos' bytes that may be read.
 const SAMPLE_SHARE: f64 = 0.01;
@@ -50,13 +50,13 @@ pub(crate) fn plan(args: &PlanArgs, given: &[Given], reporter: &Reporter) -> Res
     let context = context(workers, reporter)?;
     let (survey, out) = context.runtimes.block_on(look(args, &context, reporter))?;
     reporter.say(&format!(
-        "{}{} photos, {}; trying {} of them ({})",
+        "{}{}, {}; trying {} of them ({})",
         if survey.photos.is_estimate {
             "about "
         } else {
             ""
         },
-        grouped(survey.photos.images),
+        counted(survey.photos.images, "photo"),
         bytes(survey.photos.bytes),
         survey.sample.len(),
         bytes(survey.sample_bytes),
@@ -179,14 +179,18 @@ fn check_readable(args: &PlanArgs, survey: &Survey) -> Result<(), Failure> {
             Err(error) => first = first.or(Some((&photo.path, error))),
         }
     }
-    let told = first.map_or_else(String::new, |(path, error)| {
-        format!(", such as {path}: {error}")
+    let (path, why) = first.map_or_else(Default::default, |(path, error)| {
+        (path.as_str(), error.to_string())
     });
-    Err(Failure::input(format!(
-        "none of the {} photos that were tried can be read{told}",
-        survey.sample.len()
+    let told = match survey.sample.len() {
+        1 => format!("the one photo that was tried, {path}, cannot be read: {why}"),
+        tried => {
+            format!("none of the {tried} photos that were tried can be read, such as {path}: {why}")
+        }
+    };
+    Err(Failure::input(told).hint(
+        "choose other files with --glob; `pomona run` says for each file why it cannot be read",
     ))
-    .hint("choose other files with --glob; `pomona run` says for each file why it cannot be read"))
 }
 
 /// What was given of the options that `run` has too.

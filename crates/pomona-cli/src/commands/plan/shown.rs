@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::rehearsal::Rehearsed;
 use crate::args::ForecastArgs;
-use crate::text::{bytes, euros, grouped, plain, seconds, table};
+use crate::text::{bytes, counted, euros, grouped, plain, seconds, table};
 
 /// Everything that a plan says.
 pub(super) struct Shown<'a> {
@@ -98,9 +98,9 @@ impl Shown<'_> {
         };
         let labels = survey.labels.iter().filter(|(name, _)| !name.is_empty());
         let mut photos = format!(
-            "{about}{} in {} labels, {about}{}, the largest {}",
+            "{about}{} in {}, {about}{}, the largest {}",
             grouped(forecast.photos.images),
-            labels.count(),
+            counted(labels.count() as u64, "label"),
             bytes(forecast.photos.bytes),
             bytes(survey.largest_bytes),
         );
