@@ -60,7 +60,7 @@ impl Place {
             let is_ours = |start: &&str| name.to_string_lossy().starts_with(start);
             if ["AWS_", "OTEL_", "TRACEPARENT"]
                 .iter()
-                .any(|it| is_ours(&it))
+                .any(|it| is_ours(it))
             {
                 command.env_remove(&name);
             }
