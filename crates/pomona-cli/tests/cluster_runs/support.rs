@@ -57,11 +57,9 @@ impl Place {
     fn command_with(&self, arguments: &[&str], variables: &[(String, String)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pomona"));
         for (name, _) in std::env::vars_os() {
-            let is_ours = |start: &&str| name.to_string_lossy().starts_with(start);
-            if ["AWS_", "OTEL_", "TRACEPARENT"]
-                .iter()
-                .any(|it| is_ours(it))
-            {
+            let name = name.to_string_lossy().into_owned();
+            let ours = ["AWS_", "OTEL_", "TRACEPARENT"];
+            if ours.iter().any(|start| name.starts_with(start)) {
                 command.env_remove(&name);
             }
         }
