@@ -68,7 +68,8 @@ fn main() -> ExitCode {
     }));
     let reporter = Reporter::new(cli.output.quiet, cli.output.json);
     told_file(&parsed, &reporter);
-    let traces = Traces::of(&cli.command, &reporter);
+    let name = parsed.matches.subcommand_name().unwrap_or_default();
+    let traces = Traces::of(&cli.command, name, &reporter);
     let reporter = reporter.with_traces(traces.clone());
     let ended = catch_unwind(AssertUnwindSafe(|| dispatch(cli, &parsed, &reporter)));
     if let Some(traces) = traces {

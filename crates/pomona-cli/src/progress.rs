@@ -15,6 +15,9 @@ use crate::traces::Traces;
 /// Time between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// Says one line, from any thread.
+pub(crate) type Teller = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Writes events to the standard error, in the way that was asked for.
 #[derive(Clone)]
 pub(crate) struct Reporter {
@@ -56,11 +59,8 @@ impl Reporter {
     }
 
     /// The same, with spans of the stages that it is told of.
-    pub(crate) fn with_traces(&self, traces: Option<Traces>) -> Self {
-        Self {
-            traces,
-            ..self.clone()
-        }
+    pub(crate) fn with_traces(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
     }
 
     /// The spans of this process.
@@ -121,6 +121,20 @@ impl Reporter {
             }
             Style::Lines(_) => line(text),
         }
+    }
+
+    /// Says what changes no numbers from elsewhere: an event where events are JSON, else a line unless quiet.
+    pub(crate) fn teller(&self) -> Teller {
+        let reporter = self.clone();
+        Arc::new(move |text| {
+            if reporter.is_json() {
+                reporter.event(&Event::Note {
+                    text: text.to_owned(),
+                });
+            } else {
+                reporter.say(&crate::text::plain(text));
+            }
+        })
     }
 
     /// The last word of a command, as a JSON event or as the given text on the standard output.

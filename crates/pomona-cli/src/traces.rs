@@ -27,10 +27,12 @@ use crate::progress::Reporter;
 
 /// How long the last spans may take to go out once a command is done.
 const LAST: Duration = Duration::from_secs(3);
-/// The header, and the variable, that names the span to go below.
-const TRACE_PARENT: &str = "traceparent";
-/// The variable that names the span that a command belongs to.
+/// The header by which W3C's Trace Context names a span: <https://www.w3.org/TR/trace-context/>.
+const PARENT_HEADER: &str = "traceparent";
+/// The variable that says the same of the span that a command belongs to.
 const PARENT_VARIABLE: &str = "TRACEPARENT";
+/// What stands for the name of a stage at the command's own span.
+const COMMAND: &str = "";
 
 /// The spans of this process. Clones are the same.
 #[derive(Clone)]
@@ -44,47 +46,29 @@ struct Shared {
 }
 
 struct Open {
+    /// The stage's, or [`COMMAND`].
     name: &'static str,
     context: Context,
 }
 
 impl Traces {
-    /// For a command that is worth it, where the environment names a receiver.
-    pub(crate) fn of(command: &Command, reporter: &Reporter) -> Option<Self> {
-        let (service, name) = match command {
-            Command::Demo(_) => ("pomona", "demo"),
-            Command::Run(_) => ("pomona", "run"),
-            Command::Plan(_) => ("pomona", "plan"),
-            Command::Extract(_) => ("pomona", "extract"),
-            Command::Fit(_) => ("pomona", "fit"),
-            Command::Reduce(_) => ("pomona", "reduce"),
-            Command::Report(_) => ("pomona", "report"),
-            Command::Retry(_) => ("pomona", "retry"),
-            Command::Forget(_) => ("pomona", "forget"),
-            Command::Clean(_) => ("pomona", "clean"),
-            Command::Pack(_) => ("pomona", "pack"),
-            Command::Sql(_) => ("pomona", "sql"),
+    /// For a command that takes its time, where the environment names a receiver. `name` is what was typed for it.
+    pub(crate) fn of(command: &Command, name: &str, reporter: &Reporter) -> Option<Self> {
+        let live_on = match command {
+            // They answer at once.
+            Command::Status(_)
+            | Command::Why(_)
+            | Command::Backbones(_)
+            | Command::Completions(_) => return None,
             Command::Cluster(args) => match args.command {
-                // They live for days: what they do belongs to those who asked for it.
-                ClusterCommand::Scheduler(_) => ("pomona-scheduler", ""),
-                ClusterCommand::Executor(_) => ("pomona-executor", ""),
+                ClusterCommand::Scheduler(_) => Some("pomona-scheduler"),
+                ClusterCommand::Executor(_) => Some("pomona-executor"),
                 _ => return None,
             },
-            _ => return None,
+            _ => None,
         };
-        let tell = {
-            let reporter = reporter.clone();
-            move |text: &str| {
-                if reporter.is_json() {
-                    reporter.event(&Event::Note {
-                        text: text.to_owned(),
-                    });
-                } else {
-                    reporter.say(&format!("note: {text}"));
-                }
-            }
-        };
-        let exporter = match send::exporter(tell.clone())? {
+        let tell = reporter.teller();
+        let exporter = match send::exporter(Arc::clone(&tell))? {
             Ok(exporter) => exporter,
             Err(problem) => {
                 tell(&format!("nothing is traced: {problem}"));
@@ -93,20 +77,18 @@ impl Traces {
         };
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
-            .with_resource(resource(service))
+            .with_resource(resource(live_on.unwrap_or("pomona")))
             .build();
         let traces = Self(Arc::new(Shared {
             tracer: provider.tracer("pomona"),
             provider,
             open: Mutex::default(),
         }));
-        if !name.is_empty() {
+        // What lives for days has no span of its own: what it does belongs to those who asked for it.
+        if live_on.is_none() {
             let parent = std::env::var(PARENT_VARIABLE).unwrap_or_default();
-            traces.begin(
-                name,
-                SpanBuilder::from_name(format!("pomona {name}")),
-                &below(&parent),
-            );
+            let span = SpanBuilder::from_name(format!("pomona {name}"));
+            traces.begin(COMMAND, span, &below(&parent));
         }
         Some(traces)
     }
@@ -115,7 +97,7 @@ impl Traces {
     pub(crate) fn parent(&self) -> Option<TraceParent> {
         let mut headers = HashMap::new();
         TraceContextPropagator::new().inject_context(&self.innermost(), &mut headers);
-        headers.remove(TRACE_PARENT)
+        headers.remove(PARENT_HEADER)
     }
 
     /// Ends all spans, by `error` if there was one, and sends what was not sent yet.
@@ -157,12 +139,10 @@ impl Observer for Traces {
             }
             Event::StageFinished { stage, items, .. } => {
                 let mut open = self.lock();
-                // Never the command's own, which may be called as its stage is.
-                let within = open.get(1..).unwrap_or_default();
-                let Some(at) = within.iter().rposition(|open| open.name == *stage) else {
+                let Some(at) = open.iter().rposition(|open| open.name == *stage) else {
                     return;
                 };
-                let ended = open.remove(at + 1);
+                let ended = open.remove(at);
                 let span = ended.context.span();
                 span.set_attribute(KeyValue::new("pomona.items", number(*items)));
                 span.end();
@@ -178,7 +158,7 @@ impl Observer for Traces {
 
 /// A context below the span that `parent` names; below none where it names none.
 fn below(parent: &str) -> Context {
-    let headers = HashMap::from([(TRACE_PARENT.to_owned(), parent.to_owned())]);
+    let headers = HashMap::from([(PARENT_HEADER.to_owned(), parent.to_owned())]);
     TraceContextPropagator::new().extract_with_context(&Context::new(), &headers)
 }
 

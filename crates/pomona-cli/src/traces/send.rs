@@ -11,6 +11,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::SpanData;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
+use crate::progress::Teller;
+
 /// Variables that name the receiver: of everything, and of traces.
 pub(crate) const ENDPOINTS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -22,16 +24,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER: u64 = 4 << 20;
 
 /// Sends to the receiver that the environment names; none where it names none, or asks for nothing to be sent.
-pub(super) fn exporter(
-    tell: impl Fn(&str) + Send + Sync + 'static,
-) -> Option<Result<Told, String>> {
+pub(super) fn exporter(tell: Teller) -> Option<Result<Told, String>> {
     ENDPOINTS.iter().find_map(|name| variable(name))?;
     let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").is_some_and(|it| it.eq_ignore_ascii_case("none"));
-    (!is_off).then(|| build(Box::new(tell)))
+    (!is_off).then(|| build(tell))
 }
 
-fn build(tell: Box<dyn Fn(&str) + Send + Sync>) -> Result<Told, String> {
+fn build(tell: Teller) -> Result<Told, String> {
     if let Some(protocol) = of_traces("PROTOCOL")
         && protocol != "http/protobuf"
     {
@@ -109,7 +109,7 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
 /// An exporter that tells once when spans do not arrive.
 pub(super) struct Told {
     inner: SpanExporter,
-    tell: Box<dyn Fn(&str) + Send + Sync>,
+    tell: Teller,
     was_told: AtomicBool,
 }
 

@@ -1,7 +1,6 @@
 //! Addresses, identities and threads of the processes of a cluster.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 
 use pomona_cluster::{SchedulerClient, Tls, check_exposure};
 use pomona_pipeline::{Event, Observer};
@@ -119,18 +118,6 @@ pub(super) fn note(reporter: &Reporter, text: &str) {
     reporter.event(&Event::Note {
         text: text.to_owned(),
     });
-}
-
-/// Says what happens in a process that goes on.
-pub(super) fn teller(reporter: &Reporter) -> Arc<dyn Fn(&str) + Send + Sync> {
-    let reporter = reporter.clone();
-    Arc::new(move |text| {
-        if reporter.is_json() {
-            note(&reporter, text);
-        } else {
-            reporter.say(&crate::text::plain(text));
-        }
-    })
 }
 
 /// Threads of a process that goes on.

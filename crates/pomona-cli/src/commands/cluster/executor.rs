@@ -6,7 +6,7 @@ use std::time::Duration;
 use pomona_cluster::{ExecutorEvent, ExecutorSettings, own_version, run_executor, stop_on_signals};
 use pomona_pipeline::{Context, Silent};
 
-use super::address::{exposure, figures_at, host_and_port, identity, listen_at, runtime, teller};
+use super::address::{exposure, figures_at, host_and_port, identity, listen_at, runtime};
 use crate::args::ExecutorArgs;
 use crate::cluster::executor_engine;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(super) fn executor(args: &ExecutorArgs, reporter: &Reporter) -> Result<(), F
     settings.session_hook = engine.session_hook;
     settings.object_stores = engine.object_stores;
     settings.hand_back = engine.hand_back;
-    let tell = teller(reporter);
+    let tell = reporter.teller();
     let trace = reporter.traces().cloned().map(task_spans);
     settings.observer = Some(Arc::new(move |event: &ExecutorEvent| {
         if let Some(trace) = &trace {

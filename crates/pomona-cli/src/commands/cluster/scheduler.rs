@@ -7,7 +7,7 @@ use pomona_cluster::{
     JobHook, Price, SchedulerSettings, own_version, plan_codec, run_scheduler, stop_on_signals,
 };
 
-use super::address::{exposure, figures_at, identity, listen_at, runtime, teller};
+use super::address::{exposure, figures_at, identity, listen_at, runtime};
 use crate::args::SchedulerArgs;
 use crate::failure::Failure;
 use crate::progress::Reporter;
@@ -31,7 +31,7 @@ pub(super) fn scheduler(args: &SchedulerArgs, reporter: &Reporter) -> Result<(),
             per_executor_hour,
             currency: args.currency.clone(),
         }),
-        tell: teller(reporter),
+        tell: reporter.teller(),
         job_hook: reporter
             .traces()
             .cloned()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pomona_cluster::stop_on_signals;
 use tokio_util::sync::CancellationToken;
 
-use super::address::{listen_at, runtime, teller};
+use super::address::{listen_at, runtime};
 use crate::args::UpArgs;
 use crate::failure::Failure;
 use crate::progress::Reporter;
@@ -36,7 +36,7 @@ pub(super) fn up(args: &UpArgs, reporter: &Reporter) -> Result<(), Failure> {
     let (stop, stop_now) = (CancellationToken::new(), CancellationToken::new());
     let runtime = runtime()?;
     runtime.block_on(async { stop_on_signals(stop.clone(), stop_now.clone()) })?;
-    let tell = teller(reporter);
+    let tell = reporter.teller();
 
     let mut scheduler = Part::start("scheduler", |command| {
         command.args(["scheduler", "--bind", &bind.to_string()]);
