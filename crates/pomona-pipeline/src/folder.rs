@@ -447,7 +447,15 @@ impl RunFolder {
     pub(crate) async fn write_record(&self, record: &RunRecord) -> Result<(), PipelineError> {
         // The last object of a run: everything else is there before.
         self.place.settle().await?;
-        write_json(&self.record_file(), record).await
+        let file = self.record_file();
+        // Nothing follows but the lock's end.
+        let confirm = async {
+            if let Some(lock) = &self.lock {
+                lock.confirm().await;
+            }
+        };
+        let (written, ()) = tokio::join!(write_json(&file, record), confirm);
+        written
     }
 }
 

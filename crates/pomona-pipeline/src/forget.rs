@@ -198,7 +198,7 @@ async fn remove(
     let csv = folder.place().join("results.csv");
     if csv.is_file().await? {
         let model = ModelFile::load(&folder.model()).await?;
-        results::write(context, folder.place(), &model, &csv, None).await?;
+        results::write(context, folder.place(), &model, &csv, None, None).await?;
         folder.place().settle().await?;
     }
     if let Some(mut record) = record {

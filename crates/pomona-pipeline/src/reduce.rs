@@ -17,7 +17,7 @@ use crate::extraction::Extraction;
 use crate::folder::{parquet_files, shard_number};
 use crate::input::FeatureInput;
 use crate::model::ModelFile;
-use crate::results::{self, Components};
+use crate::results::{self, Ahead, Components};
 use crate::run::Context;
 
 /// The key under which the files of components say whose they are.
@@ -82,15 +82,17 @@ pub async fn reduce(
     context: &Context,
     request: &ReduceRequest<'_>,
 ) -> Result<Reduced, PipelineError> {
-    let rows = reduce_rows(context, request).await?;
+    let rows = reduce_rows(context, request, None).await?;
     request.out.settle().await?;
     Ok(rows.reduced)
 }
 
-/// The same; in a [`known`](Place::known) place, `results.csv` is finished in the background.
+/// The same; in a [`known`](Place::known) place, `results.csv` is finished in the background. Components that stay may be
+/// being read already.
 pub(crate) async fn reduce_rows(
     context: &Context,
     request: &ReduceRequest<'_>,
+    ahead: Option<Ahead>,
 ) -> Result<ReducedRows, PipelineError> {
     let started = Instant::now();
     context
@@ -140,6 +142,7 @@ pub(crate) async fn reduce_rows(
             model,
             &csv,
             request.per_image_csv,
+            ahead,
         ))
         .await?;
     let write_seconds = started.elapsed().as_secs_f64();

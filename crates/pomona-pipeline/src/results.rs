@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::prelude::col;
 use futures::{StreamExt, TryStreamExt};
 use pomona_engine::{
@@ -29,6 +30,27 @@ const COLUMNS: &[&str] = &["path", "label", "components"];
 /// Components of a run, file by file.
 pub(crate) type Components = Arc<Vec<ComponentRows>>;
 
+/// Files of components that are being read while something else goes on.
+pub(crate) struct Ahead {
+    files: Vec<Place>,
+    read: SpawnedTask<Result<Vec<ComponentRows>, PipelineError>>,
+}
+
+impl Ahead {
+    /// Begins to read files of components, if they are to be held in memory.
+    pub(crate) async fn read(
+        files: Vec<Place>,
+        count: usize,
+    ) -> Result<Option<Self>, PipelineError> {
+        let is_held = stored_bytes(&files).await? <= IN_MEMORY_BYTES;
+        Ok(is_held.then(|| {
+            let wanted = files.clone();
+            let read = SpawnedTask::spawn(async move { read(&wanted, count).await });
+            Self { files, read }
+        }))
+    }
+}
+
 /// What was written.
 pub(crate) struct Written {
     pub(crate) rows: u64,
@@ -44,9 +66,11 @@ pub(crate) async fn write(
     model: &ModelFile,
     csv: &Place,
     per_image: Option<&Place>,
+    ahead: Option<Ahead>,
 ) -> Result<Written, PipelineError> {
     let count = model.reducer.output_columns();
-    write_within(IN_MEMORY_BYTES, context, out, count, csv, per_image).await
+    let bound = IN_MEMORY_BYTES;
+    write_within(bound, context, out, count, csv, per_image, ahead).await
 }
 
 /// The same with another bound on what is sorted in memory.
@@ -57,12 +81,10 @@ async fn write_within(
     count: usize,
     csv: &Place,
     per_image: Option<&Place>,
+    ahead: Option<Ahead>,
 ) -> Result<Written, PipelineError> {
     let files = parquet_files(&out.join("reduced")).await?;
-    let mut bytes = 0;
-    for file in &files {
-        bytes += file.meta().await?.map_or(0, |meta| meta.size);
-    }
+    let bytes = stored_bytes(&files).await?;
     let mut writer = Writer::begin(context, csv, count, per_image).await?;
     if bytes > in_memory_bytes {
         let mut sorted = context
@@ -86,7 +108,7 @@ async fn write_within(
     }
     // Most numbers take more letters than bytes.
     let is_large = csv.is_remote() && bytes > LARGE_BYTES;
-    let (components, begun) = tokio::join!(read(&files, count), async {
+    let (components, begun) = tokio::join!(read_all(&files, count, ahead), async {
         if is_large {
             writer.file.begin_large().await?;
         }
@@ -101,14 +123,39 @@ async fn write_within(
     })
 }
 
-/// Reads files of components whole.
-pub(crate) async fn read(files: &[Place], count: usize) -> Result<Components, PipelineError> {
+/// Reads files of components whole, of which the first may be being read already.
+async fn read_all(
+    files: &[Place],
+    count: usize,
+    ahead: Option<Ahead>,
+) -> Result<Components, PipelineError> {
+    let (mut components, rest) = match ahead {
+        Some(ahead) if files.starts_with(&ahead.files) => {
+            let joined = ahead.read.join().await;
+            let read = joined.map_err(|error| EngineError::Threads(Box::new(error)))?;
+            (read?, &files[ahead.files.len()..])
+        }
+        _ => (Vec::new(), files),
+    };
+    components.extend(read(rest, count).await?);
+    Ok(Arc::new(components))
+}
+
+async fn stored_bytes(files: &[Place]) -> Result<u64, PipelineError> {
+    let mut bytes = 0;
+    for file in files {
+        bytes += file.meta().await?.map_or(0, |meta| meta.size);
+    }
+    Ok(bytes)
+}
+
+async fn read(files: &[Place], count: usize) -> Result<Vec<ComponentRows>, PipelineError> {
     let mut read = scan_columns(files, COLUMNS).await?;
     let mut components = Vec::with_capacity(files.len());
     while let Some(batches) = read.try_next().await? {
         components.extend(ComponentRows::read(&batches, count)?);
     }
-    Ok(Arc::new(components))
+    Ok(components)
 }
 
 /// Rows become text on several threads, and are written in their order; the file appears when all of them are in it.
@@ -295,7 +342,7 @@ mod tests {
                 let csv = out.join(&format!("results-{bytes}.csv"));
                 let written = context
                     .runtimes
-                    .block_on(write_within(bytes, &context, &out, 3, &csv, None))
+                    .block_on(write_within(bytes, &context, &out, 3, &csv, None, None))
                     .unwrap();
                 assert_eq!(written.rows, 1600);
                 assert_eq!(written.components.is_some(), bytes > 0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pomona_engine::{Extractor, ImageSource, remove_assets};
+use pomona_engine::{Extractor, ImageListing, ImageSource, WarmUp, remove_assets};
 use pomona_learn::{Drift, FitSettings, Moments};
 use pomona_store::Place;
 
@@ -15,7 +15,7 @@ use crate::extract::{ExtractSettings, Extracted, Work, extract, features_stage};
 use crate::extraction::KeyPointExtraction;
 use crate::extractor::{ExtractorRequest, extractor_for};
 use crate::fit::{FitRequest, fit};
-use crate::folder::{RunFolder, shard_number};
+use crate::folder::{Overwrite, RunFolder, shard_number};
 use crate::input::FeatureInput;
 use crate::memory;
 use crate::model::ModelFile;
@@ -24,7 +24,7 @@ use crate::outcome::SavedForecast;
 use crate::record::{RunRecord, TrafficRecord, now};
 use crate::reduce::{self, ReduceRequest, ReducedRows, clear_reduced, reduce_rows};
 use crate::report::{Gathered, report_of};
-use crate::results::Components;
+use crate::results::{Ahead, Components};
 use crate::started::Started;
 use crate::words::{self, Codebook, WordFeatures, WordSettings};
 
@@ -47,6 +47,8 @@ pub struct RunSettings {
     pub refit: bool,
     /// Folder for one CSV file an image, where that is wanted.
     pub per_image_csv: Option<Place>,
+    /// What to do with a run that is there already.
+    pub overwrite: Overwrite,
     /// The options as the person gave them, for `run.json` and the report.
     pub shown: BTreeMap<String, String>,
     /// The command that all of this came from, word by word, for `started.json`.
@@ -65,26 +67,32 @@ pub enum Steps {
 /// What the main job did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunOutcome {
+    /// The run folder.
+    pub folder: Place,
+    /// The report, which is there after all steps.
+    pub report: Place,
     /// The extraction.
     pub extracted: Extracted,
     /// As `run.json` tells it.
     pub record: RunRecord,
 }
 
-/// Extracts, and where all steps are asked for fits (or takes the model given, or the one that the run has), reduces
-/// and reports. Lets other processes into the folder at the end, however it ends.
+/// Extracts into the folder `out`, and where all steps are asked for fits (or takes the model given, or the one that the
+/// run has), reduces and reports. Keeps other processes from the folder until it ends, however it ends.
 ///
 /// # Errors
-/// Those of the steps.
+/// Those of [`RunFolder::create`] and of the steps.
 pub async fn run(
     context: &Context,
     source: &ImageSource,
     request: &ExtractorRequest,
     settings: &RunSettings,
-    folder: &RunFolder,
+    out: &Place,
     steps: Steps,
 ) -> Result<RunOutcome, PipelineError> {
-    let outcome = carry_out(context, source, request, settings, folder, steps).await;
+    let beginning = Beginning::of(context, source, request, settings).await?;
+    let folder = &RunFolder::create(context, out, settings.overwrite).await?;
+    let outcome = carry_out(context, source, request, beginning, settings, folder, steps).await;
     context.runner.settle().await;
     if context.runner.is_remote() {
         // What executors needed of this run; whatever is left of it, `clean` removes.
@@ -96,6 +104,49 @@ pub async fn run(
     }
     folder.release().await;
     outcome
+}
+
+/// What a run needs that leaves its folder as it is.
+struct Beginning {
+    /// A model of another run, to be used.
+    given: Option<ModelFile>,
+    images: ImageListing,
+    extractor: Arc<Extractor>,
+    notes: Vec<String>,
+    /// Threads may be at it until this is dropped.
+    warming: Option<WarmUp>,
+}
+
+impl Beginning {
+    /// Begins to list the photos and to make sessions of the network: both go on while the run folder is asked for.
+    async fn of(
+        context: &Context,
+        source: &ImageSource,
+        request: &ExtractorRequest,
+        settings: &RunSettings,
+    ) -> Result<Self, PipelineError> {
+        let given = match &settings.model {
+            Some(file) => Some((ModelFile::load(file).await?, file.shown())),
+            None => None,
+        };
+        let images = source.list(
+            settings.extract.filter.clone(),
+            settings.extract.labels.clone(),
+        );
+        let (extractor, notes) = extractor_for(
+            context,
+            request,
+            given.as_ref().map(|(model, file)| (model, file.as_path())),
+        )?;
+        let warming = (!context.runner.is_remote()).then(|| extractor.warm_up());
+        Ok(Self {
+            given: given.map(|(model, _)| model),
+            images,
+            extractor,
+            notes,
+            warming,
+        })
+    }
 }
 
 /// What the steps after the extraction share.
@@ -119,26 +170,18 @@ async fn carry_out(
     context: &Context,
     source: &ImageSource,
     request: &ExtractorRequest,
+    beginning: Beginning,
     settings: &RunSettings,
     folder: &RunFolder,
     steps: Steps,
 ) -> Result<RunOutcome, PipelineError> {
-    let given = match &settings.model {
-        Some(file) => Some((ModelFile::load(file).await?, file.shown())),
-        None => None,
-    };
-    // The first pages come while the network is opened.
-    let images = source.list(
-        settings.extract.filter.clone(),
-        settings.extract.labels.clone(),
-    );
-    let (extractor, notes) = extractor_for(
-        context,
-        request,
-        given.as_ref().map(|(model, file)| (model, file.as_path())),
-    )?;
-    // Sessions are made while the run folder and the first pages are asked for.
-    let _warming = (!context.runner.is_remote()).then(|| extractor.warm_up());
+    let Beginning {
+        given,
+        images,
+        extractor,
+        notes,
+        warming: _warming,
+    } = beginning;
     let mut record = RunRecord {
         pomona: env!("CARGO_PKG_VERSION").to_owned(),
         started: now(),
@@ -152,7 +195,7 @@ async fn carry_out(
         .settings
         .insert("workers".to_owned(), context.workers.to_string());
     let mut fitted_with = fitted_with(settings);
-    if let Some((model, _)) = &given {
+    if let Some(model) = &given {
         // By what it holds, not by how it was called.
         fitted_with.insert("model".to_owned(), model.sha256()?);
     }
@@ -200,7 +243,7 @@ async fn carry_out(
         extracted: &extracted,
         was_finished,
         added: seen.added,
-        given: given.map(|(model, _)| model),
+        given,
         fitted_with,
     };
     let mut gathered = Gathered {
@@ -242,7 +285,12 @@ async fn carry_out(
     }
     compare(context, forecast.as_ref(), &mut record);
     folder.write_record(&record).await?;
-    Ok(RunOutcome { extracted, record })
+    Ok(RunOutcome {
+        folder: folder.place().clone(),
+        report: folder.report(),
+        extracted,
+        record,
+    })
 }
 
 /// Takes down the most memory so far, and what was forecast beside what came of it.
@@ -367,6 +415,14 @@ async fn after_extraction(
             model
         }
     };
+    // What stays of the components is read while the new ones are made.
+    let ahead = if keeps && extracted.is_changed {
+        let mut old = folder.table("reduced").await?;
+        old.retain(|file| !is_new(file, extracted));
+        Ahead::read(old, model.reducer.output_columns()).await?
+    } else {
+        None
+    };
     let drift = if keeps_model && !is_first_fit && extracted.is_changed {
         drift(job, &model).await?
     } else {
@@ -388,9 +444,7 @@ async fn after_extraction(
     if !(keeps && !extracted.is_changed && has_csv && settings.per_image_csv.is_none()) {
         if keeps && extracted.is_changed {
             let mut again = folder.table("reduced").await?;
-            again.retain(|file| {
-                shard_number(file).is_some_and(|shard| shard >= extracted.first_shard)
-            });
+            again.retain(|file| is_new(file, extracted));
             Place::delete_all(&again).await?;
         }
         let request = ReduceRequest {
@@ -403,13 +457,18 @@ async fn after_extraction(
         let ReducedRows {
             reduced,
             components: rows,
-        } = reduce_rows(context, &request).await?;
+        } = reduce_rows(context, &request, ahead).await?;
         components = rows;
         record.set_stage("reduce", reduced.reduce_seconds, reduced.rows);
         record.set_stage("write", reduced.write_seconds, reduced.rows);
     }
     remember(folder, started, extracted, drift).await?;
     Ok(components)
+}
+
+/// Whether the file is of a shard of the newest generation.
+fn is_new(file: &Place, extracted: &Extracted) -> bool {
+    shard_number(file).is_some_and(|shard| shard >= extracted.first_shard)
 }
 
 /// The model that the run has, where it is to stay.
@@ -463,7 +522,7 @@ async fn drift(job: &Job<'_>, model: &ModelFile) -> Result<Option<Drift>, Pipeli
         return Ok(Some(Drift::between(rows, &model.reducer)?));
     }
     let mut new = job.folder.table("features").await?;
-    new.retain(|file| shard_number(file).is_some_and(|shard| shard >= job.extracted.first_shard));
+    new.retain(|file| is_new(file, job.extracted));
     Ok(match moments::sum(job.context, &new, "features").await? {
         Some(rows) => Some(Drift::between(&rows, &model.reducer)?),
         None => None,

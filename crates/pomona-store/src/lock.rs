@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutResult, UpdateVersion};
@@ -21,6 +21,8 @@ const EXPIRY: Duration = Duration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(15);
 /// Where a store replaces without a condition, all that do so at once are done after this time.
 const SETTLING: Duration = Duration::from_secs(1);
+/// A lock that was seen so lately needs not be looked at again before it is given up: nobody takes one in that time.
+const JUST_SEEN: Duration = Duration::from_secs(1);
 /// Tries where the last holder leaves at the same moment.
 const RACES: u32 = 20;
 /// Clocks of two machines may differ by so much.
@@ -47,6 +49,8 @@ enum Kind {
         id: String,
         renewal: JoinHandle<()>,
         is_lost: Arc<AtomicBool>,
+        /// When it was last seen to be this process's.
+        seen: Option<Instant>,
     },
 }
 
@@ -282,6 +286,7 @@ impl RunLock {
                 id,
                 renewal,
                 is_lost,
+                seen: None,
             })),
         })
     }
@@ -313,6 +318,22 @@ impl RunLock {
                 })
             }
             (_, error) => Err(lock.failed(error)),
+        }
+    }
+
+    /// Looks whether the lock is still this process's: a [`release`](Self::release) right after it then needs not.
+    pub async fn confirm(&self) {
+        let ours = match self.kind.lock().ok().as_deref() {
+            Some(Some(Kind::Remote { lock, id, .. })) => (lock.clone(), id.clone()),
+            _ => return,
+        };
+        let (lock, own) = ours;
+        if let Ok(Some(found)) = look(&lock).await
+            && found.holder.id == own
+            && let Ok(mut kind) = self.kind.lock()
+            && let Some(Kind::Remote { seen, .. }) = kind.as_mut()
+        {
+            *seen = Some(Instant::now());
         }
     }
 
@@ -350,13 +371,16 @@ impl Kind {
                 id,
                 renewal,
                 is_lost,
+                seen,
             } => {
                 renewal.abort();
                 // A renewal on its way finds no lock to renew; another's lock stays. One that cannot be removed expires.
-                if !is_lost.load(Ordering::Relaxed)
-                    && let Ok(Some(found)) = look(&lock).await
-                    && found.holder.id == id
-                {
+                let is_ours = match seen {
+                    _ if is_lost.load(Ordering::Relaxed) => false,
+                    Some(seen) if seen.elapsed() < JUST_SEEN => true,
+                    _ => matches!(look(&lock).await, Ok(Some(found)) if found.holder.id == id),
+                };
+                if is_ours {
                     let _ = lock.delete().await;
                 }
             }

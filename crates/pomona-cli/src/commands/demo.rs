@@ -29,8 +29,8 @@ pub(crate) fn demo(args: &DemoArgs, reporter: &Reporter) -> Result<(), Failure> 
     ));
     let run = run_args(&photos, &args.out.join("run"), &args.work);
     let resolved = resolve(&run.extract, Some(&run.fit), None, &[], reporter)?;
-    let done = carry_out(resolved, Steps::All, reporter)?;
-    finish(&done, Steps::All, reporter);
+    let outcome = carry_out(resolved, Steps::All, reporter)?;
+    finish(&outcome, Steps::All, reporter);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn extract(
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let resolved = resolve(args, None, None, words, reporter)?;
-    let done = carry_out(resolved, Steps::Extract, reporter)?;
-    finish(&done, Steps::Extract, reporter);
-    judge(args, &done.outcome)
+    let outcome = carry_out(resolved, Steps::Extract, reporter)?;
+    finish(&outcome, Steps::Extract, reporter);
+    judge(args, &outcome)
 }

@@ -53,9 +53,9 @@ pub(crate) fn retry(args: &RetryArgs, reporter: &Reporter) -> Result<(), Failure
         reporter,
     )?;
     resolved.settings.extract.selection = Selection::Unreadable;
-    let done = carry_out(resolved, steps, reporter)?;
-    finish(&done, steps, reporter);
-    judge(&extract, &done.outcome)
+    let outcome = carry_out(resolved, steps, reporter)?;
+    finish(&outcome, steps, reporter);
+    judge(&extract, &outcome)
 }
 
 /// Places that a settings file named stand as `--photos=…` among the words: they come last, as they would be typed.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use pomona_pipeline::{RunFolder, RunOutcome, Steps};
+use pomona_pipeline::{RunOutcome, Steps};
 use serde_json::json;
 
 use super::settings::{Resolved, resolve};
@@ -20,24 +20,18 @@ pub(crate) fn run(args: &RunArgs, words: &[OsString], reporter: &Reporter) -> Re
         reporter,
     )?;
     resolved.settings.refit = args.refit;
-    let done = carry_out(resolved, Steps::All, reporter)?;
-    finish(&done, Steps::All, reporter);
-    judge(&args.extract, &done.outcome)
-}
-
-/// What became of a run, and where it is.
-pub(crate) struct Done {
-    pub(crate) folder: RunFolder,
-    pub(crate) outcome: RunOutcome,
+    let outcome = carry_out(resolved, Steps::All, reporter)?;
+    finish(&outcome, Steps::All, reporter);
+    judge(&args.extract, &outcome)
 }
 
 /// The last word: where the report is, or the folder.
-pub(crate) fn finish(done: &Done, steps: Steps, reporter: &Reporter) {
-    let run = done.folder.place().to_string();
-    let record = &done.outcome.record;
+pub(crate) fn finish(outcome: &RunOutcome, steps: Steps, reporter: &Reporter) {
+    let run = outcome.folder.to_string();
+    let record = &outcome.record;
     match steps {
         Steps::All => {
-            let report = done.folder.report().to_string();
+            let report = outcome.report.to_string();
             reporter.result(
                 &format!("report: {report}"),
                 &json!({"event": "finished", "run": run, "report": report, "record": record}),
@@ -57,16 +51,16 @@ pub(crate) fn carry_out(
     resolved: Resolved,
     steps: Steps,
     reporter: &Reporter,
-) -> Result<Done, Failure> {
+) -> Result<RunOutcome, Failure> {
     let Resolved {
         context,
         source,
         request,
         settings,
-        folder,
+        out,
     } = resolved;
     let outcome = context.runtimes.block_on(async {
-        pomona_pipeline::run(&context, &source, &request, &settings, &folder, steps).await
+        pomona_pipeline::run(&context, &source, &request, &settings, &out, steps).await
     })?;
     let extracted = &outcome.extracted;
     let failed: Vec<String> = extracted
@@ -89,7 +83,7 @@ pub(crate) fn carry_out(
     if let Some(cost) = closing(&outcome) {
         reporter.say(&cost);
     }
-    Ok(Done { folder, outcome })
+    Ok(outcome)
 }
 
 /// What it took and cost, where that was asked about.

@@ -9,7 +9,7 @@ use pomona_engine::{FetchSettings, ImageSource, LabelRule, ListingFilter, ShardS
 use pomona_image::Limits;
 use pomona_learn::FitSettings;
 use pomona_pipeline::{
-    Bounds, Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
+    Bounds, Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite,
     RunSettings, Selection, WordSettings,
 };
 use pomona_store::Place;
@@ -54,7 +54,7 @@ pub(crate) struct Resolved {
     pub(crate) source: ImageSource,
     pub(crate) request: ExtractorRequest,
     pub(crate) settings: RunSettings,
-    pub(crate) folder: RunFolder,
+    pub(crate) out: Place,
 }
 
 /// Reads what the arguments refer to. `words` are the command line, where the run is to remember it.
@@ -76,7 +76,7 @@ pub(crate) fn resolve(
         request,
         model,
         per_image,
-        folder,
+        out,
         filter,
     } = opened;
     let limits = request.limits;
@@ -109,6 +109,11 @@ pub(crate) fn resolve(
         model,
         refit: false,
         per_image_csv: per_image,
+        overwrite: if args.fresh {
+            Overwrite::Replace
+        } else {
+            Overwrite::Continue
+        },
         shown: shown(args, fit, per_image_csv),
         command: command(words),
     };
@@ -117,7 +122,7 @@ pub(crate) fn resolve(
         source,
         request,
         settings,
-        folder,
+        out,
     })
 }
 
@@ -162,7 +167,7 @@ struct Opened {
     request: ExtractorRequest,
     model: Option<Place>,
     per_image: Option<Place>,
-    folder: RunFolder,
+    out: Place,
     filter: ListingFilter,
 }
 
@@ -186,15 +191,9 @@ async fn open(
     let source = ImageSource::open(photos).await?;
     let labels = args.listing.label.resolve()?;
     let request = extractor_request(args)?;
-    let overwrite = if args.fresh {
-        Overwrite::Replace
-    } else {
-        Overwrite::Continue
-    };
-    // Nothing is removed before everything else is known to be right.
+    // Nothing is made before everything else is known to be right.
     ListingFilter::new(&args.listing.glob, Vec::new())?;
     if let Some(model) = &model {
-        pomona_pipeline::ModelFile::load(model).await?;
         let is_inside = model.parent().path() == out.path() && model.is_within(&out);
         if args.fresh && is_inside {
             return Err(Failure::input(format!(
@@ -203,16 +202,16 @@ async fn open(
             .hint("write into another folder"));
         }
     }
-    let folder = RunFolder::create(context, &out, overwrite).await?;
+    let out = out.work_folder()?;
     // A run folder among the photos is not listed.
-    let filter = ListingFilter::new(&args.listing.glob, vec![folder.place().clone()])?;
+    let filter = ListingFilter::new(&args.listing.glob, vec![out.clone()])?;
     Ok(Opened {
         source,
         labels,
         request,
         model,
         per_image,
-        folder,
+        out,
         filter,
     })
 }

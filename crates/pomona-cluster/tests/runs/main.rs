@@ -24,7 +24,7 @@ use pomona_image::Limits;
 use pomona_learn::{Components, FitSettings};
 use pomona_pipeline::assets::EngineChoice;
 use pomona_pipeline::{
-    Bounds, Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite, RunFolder,
+    Bounds, Context, ExtractSettings, ExtractorRequest, FeatureKind, OnError, Overwrite,
     RunOutcome, RunRecord, RunSettings, Selection, Silent, Steps, WordSettings,
     described_extractor,
 };
@@ -180,6 +180,7 @@ fn settings() -> RunSettings {
         model: None,
         refit: false,
         per_image_csv: None,
+        overwrite: Overwrite::Continue,
         shown: BTreeMap::new(),
         command: Vec::new(),
     }
@@ -195,8 +196,7 @@ fn run(
     context.runtimes.block_on(async {
         let source = ImageSource::folder(photos).await?;
         let place = Place::of_path(out)?;
-        let folder = RunFolder::create(context, &place, Overwrite::Continue).await?;
-        Ok(pomona_pipeline::run(context, &source, request, settings, &folder, Steps::All).await?)
+        Ok(pomona_pipeline::run(context, &source, request, settings, &place, Steps::All).await?)
     })
 }
 

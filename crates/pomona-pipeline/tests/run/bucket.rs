@@ -71,8 +71,7 @@ impl Both {
             let photos = context.stores.place(Path::new(photos)).await?;
             let out = context.stores.place(Path::new(out)).await?;
             let source = ImageSource::open(photos).await?;
-            let folder = RunFolder::create(context, &out, Overwrite::Continue).await?;
-            pomona_pipeline::run(context, &source, &request(), settings, &folder, Steps::All).await
+            pomona_pipeline::run(context, &source, &request(), settings, &out, Steps::All).await
         })
     }
 }

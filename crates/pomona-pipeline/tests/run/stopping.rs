@@ -25,13 +25,12 @@ fn an_interrupted_run_leaves_nothing_that_looks_finished() {
     });
     let stopped = context.runtimes.block_on(async {
         let source = ImageSource::folder(&place.path("photos")).await?;
-        let folder = RunFolder::create(&context, &at(&out), Overwrite::Continue).await?;
         pomona_pipeline::run(
             &context,
             &source,
             &request(),
             &settings(),
-            &folder,
+            &at(&out),
             Steps::All,
         )
         .await
@@ -268,16 +267,7 @@ fn limits_and_vanished_files_are_recorded() {
         .block_on(async {
             let source = ImageSource::folder(&photos).await?;
             let run = at(&place.path("run"));
-            let folder = RunFolder::create(&context, &run, Overwrite::Continue).await?;
-            pomona_pipeline::run(
-                &context,
-                &source,
-                &request,
-                &settings,
-                &folder,
-                Steps::Extract,
-            )
-            .await
+            pomona_pipeline::run(&context, &source, &request, &settings, &run, Steps::Extract).await
         })
         .unwrap();
     assert_eq!(outcome.extracted.counts["too_large"], 32);

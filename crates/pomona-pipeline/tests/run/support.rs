@@ -98,6 +98,7 @@ pub(crate) fn settings() -> RunSettings {
         model: None,
         refit: false,
         per_image_csv: None,
+        overwrite: Overwrite::Continue,
         shown: BTreeMap::new(),
         command: Vec::new(),
     }
@@ -124,8 +125,7 @@ pub(crate) fn run_as(
     let context = context(workers);
     context.runtimes.block_on(async {
         let source = ImageSource::folder(photos).await?;
-        let folder = RunFolder::create(&context, &at(out), Overwrite::Continue).await?;
-        pomona_pipeline::run(&context, &source, request, settings, &folder, steps).await
+        pomona_pipeline::run(&context, &source, request, settings, &at(out), steps).await
     })
 }
 
