@@ -198,6 +198,24 @@ fn a_taken_folder_is_refused_and_replacing_touches_nothing_else() {
 }
 
 #[test]
+fn nothing_is_replaced_by_a_run_that_cannot_begin() {
+    let place = Place::with_photos(1, 0, false);
+    let (photos, out) = (place.path("photos"), place.path("run"));
+    run(1, &photos, &out, &settings(), Steps::Extract).unwrap();
+    let before = files(&out);
+    let mut anew = settings();
+    anew.overwrite = Overwrite::Replace;
+    let mut request = request();
+    request.backbone = Some("no such network".to_owned());
+    let refused = run_as(&request, 1, &photos, &out, &anew, Steps::Extract);
+    assert!(
+        matches!(refused, Err(PipelineError::Asset(_))),
+        "{refused:?}"
+    );
+    assert_eq!(files(&out), before);
+}
+
+#[test]
 fn the_first_failure_stops_where_that_is_asked_for() {
     let place = Place::with_photos(1, 0, true);
     let mut settings = settings();
