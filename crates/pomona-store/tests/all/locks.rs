@@ -123,6 +123,26 @@ async fn a_folder_whose_holder_was_killed_is_free() {
     take(&place).await.unwrap().release().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_was_confirmed_is_let_go_without_another_look() {
+    let bench = bench();
+    let place = bench.place("run").await;
+    let looks = || bench.server.counters().requests_of(Operation::GetObject);
+    let lock = take(&place).await.unwrap();
+    lock.confirm().await;
+    assert_eq!(looks(), 1);
+    lock.release().await;
+    assert_eq!(looks(), 1);
+    assert_eq!(place.all_below().await.unwrap(), []);
+
+    // Another's is not confirmed, and stays.
+    let lock = take(&place).await.unwrap();
+    rewrite(&place, |_| {}).await;
+    lock.confirm().await;
+    lock.release().await;
+    assert!(place.join(".pomona/lock").read().await.is_ok());
+}
+
 /// No process has this number: Linux ends at 2²².
 const NOBODY: u64 = (1 << 22) + 1;
 
