@@ -96,7 +96,7 @@ fn wrong_input_is_told_with_what_to_do() {
     std::fs::write(at.join("file.jpg"), b"x").unwrap();
     std::fs::create_dir_all(at.join("photos")).unwrap();
     std::fs::write(at.join("labels.csv"), b"file,class\n").unwrap();
-    let cases: [(&str, &[&str]); 12] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("missing_folder", &["run", "nowhere", "--out", "run"]),
         ("file_for_folder", &["run", "file.jpg", "--out", "run"]),
         (
@@ -129,7 +129,11 @@ fn wrong_input_is_told_with_what_to_do() {
         ),
         (
             "not_a_model",
-            &["run", "photos", "--out", "run", "--model", "labels.csv"],
+            &["run", "photos", "--out", "refused", "--model", "labels.csv"],
+        ),
+        (
+            "unknown_network",
+            &["run", "photos", "--out", "refused", "--backbone", "nothere"],
         ),
         ("not_a_run", &["why", "photos", "a.jpg"]),
         (
@@ -144,6 +148,7 @@ fn wrong_input_is_told_with_what_to_do() {
     }
     // Nothing was begun.
     assert!(!at.join("run/images").exists());
+    assert!(!at.join("refused").exists());
 }
 
 #[test]

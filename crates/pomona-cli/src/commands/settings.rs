@@ -191,8 +191,6 @@ async fn open(
     let source = ImageSource::open(photos).await?;
     let labels = args.listing.label.resolve()?;
     let request = extractor_request(args)?;
-    // Nothing is made before everything else is known to be right.
-    ListingFilter::new(&args.listing.glob, Vec::new())?;
     if let Some(model) = &model {
         let is_inside = model.parent().path() == out.path() && model.is_within(&out);
         if args.fresh && is_inside {
@@ -202,7 +200,6 @@ async fn open(
             .hint("write into another folder"));
         }
     }
-    let out = out.work_folder()?;
     // A run folder among the photos is not listed.
     let filter = ListingFilter::new(&args.listing.glob, vec![out.clone()])?;
     Ok(Opened {

@@ -60,6 +60,18 @@ pub(super) fn list(
     .boxed()
 }
 
+/// The path without symbolic links, by which a walk meets the folder, also where it is only made later.
+pub(super) fn real(folder: &FilePath) -> PathBuf {
+    let through = |there: &FilePath| {
+        let rest = folder.strip_prefix(there).ok()?;
+        Some(std::fs::canonicalize(there).ok()?.join(rest))
+    };
+    let mut ancestors = folder.ancestors();
+    ancestors
+        .find_map(through)
+        .unwrap_or_else(|| folder.to_owned())
+}
+
 fn walk(
     root: PathBuf,
     root_name: String,
@@ -69,7 +81,7 @@ fn walk(
     let excluded: Vec<PathBuf> = filter
         .excluded()
         .iter()
-        .filter_map(|place| Some(place.file()?.to_owned()))
+        .filter_map(|place| Some(real(place.file()?)))
         .collect();
     WalkDir::new(&root)
         .min_depth(1)

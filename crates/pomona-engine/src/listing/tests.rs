@@ -57,6 +57,21 @@ async fn paths_come_in_byte_order_and_hidden_ones_do_not() {
     );
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_is_left_out_by_any_path_to_it() {
+    let (folder, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (root, link) = (folder.path(), beside.path().join("photos"));
+    std::os::unix::fs::symlink(root, &link).unwrap();
+    touch(root, "a/1.jpg");
+    touch(root, "b/run/2.jpg");
+    let out = Place::of_path(&link.join("b/run")).unwrap();
+    assert_eq!(paths(root, &[], vec![out]).await, ["a/1.jpg"]);
+    // Before it is there, too.
+    let met = root.canonicalize().unwrap().join("c/later");
+    assert_eq!(local::real(&link.join("c/later")), met);
+}
+
 #[tokio::test]
 async fn globs_add_up_and_folders_can_be_left_out() {
     let folder = tempfile::tempdir().unwrap();
